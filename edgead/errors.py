@@ -1,0 +1,73 @@
+"""Exceptions of edgead, and what their codes mean.
+
+::
+
+    EdgeADError
+    ├── InvalidInput            the caller's data or argument is wrong; the message names field, value and expectation
+    ├── ConfigError             a configuration file is wrong; carries every mistake found
+    ├── NativeError             a C routine refused for a reason that is not the caller's data
+    └── OuterWorldError         something outside the process failed
+        ├── ModelPackageError   a model package is damaged, hostile or unfit
+        ├── StoreError          the state directory or its database
+        ├── BridgeError         the MQTT broker or the way to it
+        └── UplinkError         the cloud side or the way to it
+"""
+
+
+class EdgeADError(Exception):
+    """Base of everything edgead raises on purpose."""
+
+
+class InvalidInput(EdgeADError, ValueError):
+    """The caller's data or argument is wrong.
+
+    Parameters
+    ----------
+    message : str
+        Names the field, the value and what was expected.
+    code : str, optional
+        A code of the REST contract, where one exists (``"InvalidSeries"``, ...).
+    """
+
+    def __init__(self, message: str, *, code: str = "BadArgument") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class ConfigError(EdgeADError):
+    """A configuration file is wrong.
+
+    Parameters
+    ----------
+    mistakes : sequence of str
+        One plain sentence each: file, key, value and what was expected.
+    """
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+class NativeError(EdgeADError):
+    """A C routine refused for a reason that is not the caller's data."""
+
+
+class OuterWorldError(EdgeADError):
+    """Something outside the process failed."""
+
+
+class ModelPackageError(OuterWorldError):
+    """A model package is damaged, hostile or unfit for this device."""
+
+
+class StoreError(OuterWorldError):
+    """The state directory or its database failed."""
+
+
+class BridgeError(OuterWorldError):
+    """The MQTT broker, or the way to it, failed."""
+
+
+class UplinkError(OuterWorldError):
+    """The cloud side, or the way to it, failed."""

@@ -1,0 +1,3 @@
+STATUS_ERRORS: dict[int, type[Exception]]
+
+def check_status(status: int) -> None: ...

@@ -1,0 +1,40 @@
+"""Builds the one extension module, ``edgead.native._kernel``, from csrc/ and its Cython binding.
+
+Everything else about the project is in pyproject.toml.  Environment:
+
+EDGEAD_SANITIZE=1   build with AddressSanitizer and UndefinedBehaviorSanitizer (see tests/c/README.md for how to run)
+"""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+ROOT = Path(__file__).parent
+SANITIZE = os.environ.get("EDGEAD_SANITIZE") == "1"
+
+compile_args = ["-std=c99", "-Wall", "-Wextra", "-ffp-contract=fast", "-fno-math-errno"]
+compile_args += ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"] if SANITIZE else ["-O3"]
+link_args = ["-fsanitize=address,undefined"] if SANITIZE else []
+
+sources = ["edgead/native/_kernel.pyx", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc/src").glob("*.c"))]
+headers = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.h"))
+
+kernel = Extension(
+    "edgead.native._kernel",
+    sources=sources,
+    depends=headers,
+    include_dirs=["csrc/include"],
+    libraries=["m"],
+    extra_compile_args=compile_args,
+    extra_link_args=link_args,
+)
+
+setup(
+    ext_modules=cythonize(
+        [kernel],
+        build_dir="build/cython",
+        compiler_directives={"language_level": 3, "boundscheck": False, "wraparound": False, "cdivision": True},
+    )
+)
