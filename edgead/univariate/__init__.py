@@ -1,1 +1,5 @@
-"""To be filled."""
+"""Detectors of one variable."""
+
+from edgead.univariate.streaming import DETECTORS, DetectorSettings, StreamingDetector, make_detector
+
+__all__ = ["DETECTORS", "DetectorSettings", "StreamingDetector", "make_detector"]
