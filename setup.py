@@ -2,7 +2,7 @@
 
 Everything else about the project is in pyproject.toml.  Environment:
 
-EDGEAD_SANITIZE=1   build with AddressSanitizer and UndefinedBehaviorSanitizer (see tests/c/README.md for how to run)
+EDGEAD_SANITIZE=1   build with AddressSanitizer and UndefinedBehaviorSanitizer (how to run: tests/c/README.md)
 """
 
 import os
@@ -15,10 +15,15 @@ ROOT = Path(__file__).parent
 SANITIZE = os.environ.get("EDGEAD_SANITIZE") == "1"
 
 compile_args = ["-std=c99", "-Wall", "-Wextra", "-ffp-contract=fast", "-fno-math-errno"]
-compile_args += ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"] if SANITIZE else ["-O3"]
-link_args = ["-fsanitize=address,undefined"] if SANITIZE else []
+link_args = []
+if SANITIZE:
+    compile_args += ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+    link_args += ["-fsanitize=address,undefined"]
+else:
+    compile_args += ["-O3"]
 
-sources = ["edgead/native/_kernel.pyx", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc/src").glob("*.c"))]
+sources = ["edgead/native/_kernel.pyx"]
+sources += sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc/src").glob("*.c"))
 headers = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.h"))
 
 kernel = Extension(
@@ -35,6 +40,11 @@ setup(
     ext_modules=cythonize(
         [kernel],
         build_dir="build/cython",
-        compiler_directives={"language_level": 3, "boundscheck": False, "wraparound": False, "cdivision": True},
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+        },
     )
 )

@@ -3,7 +3,7 @@
 ::
 
     EdgeADError
-    ├── InvalidInput            the caller's data or argument is wrong; the message names field, value and expectation
+    ├── InvalidInput            the caller's data or argument is wrong; names field, value, expectation
     ├── ConfigError             a configuration file is wrong; carries every mistake found
     ├── NativeError             a C routine refused for a reason that is not the caller's data
     └── OuterWorldError         something outside the process failed

@@ -1,7 +1,7 @@
 """The nouns of the stream: Reading, Verdict, Event.
 
-All times are int64 nanoseconds since 1970 UTC (event time).  The records hold values only: what makes them lives in
-``stream``, how they look on the wire lives in ``bridge``.
+All times are int64 nanoseconds since 1970 UTC (event time).  The records hold values only: what makes
+them lives in ``stream``, how they look on the wire lives in ``bridge``.
 """
 
 from typing import Literal
