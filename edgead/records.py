@@ -75,6 +75,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         About the reading that caused this event.
     unit, model : str
         Unit of the series; name and version of what judged.
+    replay : bool
+        The readings came too late to be live (or, on the wire, the event itself was told late).
     """
 
     id: str
@@ -83,3 +85,4 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     verdict: Verdict
     unit: str
     model: str
+    replay: bool = False

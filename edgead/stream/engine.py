@@ -1,0 +1,315 @@
+"""The engine: owns the state of every series, and is the one way to feed, tick, command, save and restore them.
+
+Saving.  Every input is noted; `take_journal` hands the notes over as one entry.  The caller stores it together with the
+events it caused, and tells its number with `settle`.  `checkpoint` names the series whose state should be saved with
+the same transaction, so that the journal never holds more than a stated number of readings; `forget_through` is the
+last journal entry that no series needs any more.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from edgead.errors import InvalidInput
+from edgead.records import Reading
+from edgead.stream import journal, snapshot
+from edgead.stream.series import NEVER, Outcome, Series
+from edgead.stream.settings import EngineSettings, SeriesSettings
+
+#: Finds the settings of a stored series by its id and source; None when it is no longer configured.
+SettingsFor = Callable[[str, str], SeriesSettings | None]
+
+#: Python objects, buffers and rows of one series beside its detector's state, bytes; measured by tests/bench.
+SERIES_OVERHEAD_BYTES = 12 * 1024
+
+
+class Engine:
+    """All series of one device.
+
+    Parameters
+    ----------
+    settings : EngineSettings
+        Node id and limits.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self.series: dict[str, Series] = {}
+        self.counts: Counter[str] = Counter()
+        self.memory_bytes = 0
+        self._by_key: dict[int, Series] = {}
+        self._next_key = 1
+        self._due: list[tuple[int, str]] = []
+        self._noted: list[journal.Input] = []
+        self._touched: dict[str, int] = {}  # series -> readings since the last settle
+        self._unsaved: dict[
+            str, list[int]
+        ] = {}  # series -> [first journal entry, readings] not in its snapshot
+        self._unsaved_readings = 0
+        self._journal_end = 0
+
+    # ------------------------------------------------------------------ series
+
+    def add(self, series_id: str, source: str, settings: SeriesSettings, now_ns: int) -> str | None:
+        """Take in a new series.
+
+        Returns
+        -------
+        str or None
+            Why it was refused: the limit it would break, in words.
+        """
+        if len(self.series) >= self.settings.max_series:
+            return f"more than max_series = {self.settings.max_series} series"
+        series = Series(series_id, self._next_key, source, settings, self.settings.node)
+        needed = self.memory_bytes + series.detector.nbytes + SERIES_OVERHEAD_BYTES
+        if needed > self.settings.memory_budget_bytes:
+            budget = self.settings.memory_budget_bytes
+            return f"its state would bring memory to {needed} of memory_budget = {budget} bytes"
+        self._noted.append(journal.Added(now_ns, series.key, series_id, source))
+        self._take_in(series, now_ns)
+        return None
+
+    def _take_in(self, series: Series, now_ns: int) -> None:
+        self.series[series.series_id] = series
+        self._by_key[series.key] = series
+        self._next_key = max(self._next_key, series.key + 1)
+        self.memory_bytes += series.detector.nbytes + SERIES_OVERHEAD_BYTES
+        series.arrived_ns = series.arrived_ns or now_ns
+        self._touched.setdefault(series.series_id, 0)
+        self._schedule(series, series.due_ns())
+
+    def configure(self, series_id: str, settings: SeriesSettings) -> None:
+        """Give a series other settings; what it learned stays where the detector and its window stay the same."""
+        old = self.series[series_id]
+        taken = snapshot.decode(snapshot.dump(old))
+        self.memory_bytes -= old.detector.nbytes
+        series = snapshot.restore(series_id, taken, settings, self.settings.node)
+        self.memory_bytes += series.detector.nbytes
+        self.series[series_id] = self._by_key[old.key] = series
+        self._touched.setdefault(series_id, 0)
+
+    def remove(self, series_id: str) -> None:
+        """Forget a series that is no longer configured."""
+        series = self.series.pop(series_id)
+        del self._by_key[series.key]
+        self.memory_bytes -= series.detector.nbytes + SERIES_OVERHEAD_BYTES
+        self._touched.pop(series_id, None)
+        self._unsaved_readings -= self._unsaved.pop(series_id, (0, 0))[1]
+
+    # ------------------------------------------------------------------ inputs
+
+    def feed(self, readings: Sequence[Reading], now_ns: int) -> Outcome:
+        """Take readings in the order they arrived.
+
+        Parameters
+        ----------
+        readings : sequence of Reading
+            Of series that were added; others are counted as ``unknown_series`` and left out.
+        now_ns : int
+            Processing time.
+        """
+        out = Outcome()
+        batch = journal.Batch(now_ns)
+        series_of, touched, counts = self.series, self._touched, self.counts
+        for reading in readings:
+            series = series_of.get(reading.series_id)
+            if series is None:
+                counts["unknown_series"] += 1
+                continue
+            row = (reading.time_ns, reading.value, reading.quality)
+            batch.append(series.key, *row)
+            touched[reading.series_id] = touched.get(reading.series_id, 0) + 1
+            series.feed(row, now_ns, out, counts)
+            wait_ns = series.settings.allowed_lateness_ns if series.pending else series.stale_after_ns
+            if now_ns + wait_ns < series.scheduled_ns:
+                self._schedule(series, now_ns + wait_ns)
+        if len(batch):
+            self._noted.append(batch.to_input())
+            counts["readings"] += len(batch)
+        return out
+
+    def tick(self, now_ns: int) -> Outcome:
+        """Do what has become due by processing time: waiting readings, staleness, the end of a mute."""
+        out = Outcome()
+        keys: list[int] = []
+        actions = bytearray()
+        while self._due and self._due[0][0] <= now_ns:
+            at_ns, series_id = heapq.heappop(self._due)
+            series = self.series.get(series_id)
+            if series is None or series.scheduled_ns != at_ns:
+                continue  # removed, or looked at by another entry
+            series.scheduled_ns = NEVER
+            asked = series.due(now_ns)
+            if asked:
+                series.act(asked, out)
+                keys.append(series.key)
+                actions.append(asked)
+                self._touched.setdefault(series_id, 0)
+            self._schedule(series, series.due_ns())
+        if keys:
+            self._noted.append(journal.Ticked(now_ns, keys, bytes(actions)))
+        return out
+
+    def _schedule(self, series: Series, at_ns: int) -> None:
+        """Have `tick` look at a series at this processing time at the latest."""
+        if at_ns < series.scheduled_ns:
+            series.scheduled_ns = at_ns
+            heapq.heappush(self._due, (at_ns, series.series_id))
+
+    def command(self, verb: journal.Verb, series_id: str, now_ns: int, *, until_ns: int = 0) -> Outcome:
+        """Relearn, mute (until a processing time) or unmute one series.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such series.
+        """
+        series = self.series.get(series_id)
+        if series is None:
+            raise InvalidInput(f"series: {series_id!r} is unknown on this device")
+        out = Outcome()
+        self._noted.append(journal.Commanded(now_ns, verb, series_id, until_ns))
+        self._touched.setdefault(series_id, 0)
+        self._obey(series, verb, until_ns, out)
+        return out
+
+    def _obey(self, series: Series, verb: journal.Verb, until_ns: int, out: Outcome) -> None:
+        if verb == "relearn":
+            series.relearn(out)
+        elif verb == "mute":
+            series.mute(until_ns, out)
+            self._schedule(series, until_ns)
+        else:
+            series.unmute(out)
+
+    def flush(self) -> Outcome:
+        """Judge every waiting reading: the end of a recording."""
+        out = Outcome()
+        for series in self.series.values():
+            series.release_all(out)
+        return out
+
+    # ------------------------------------------------------------------ saving
+
+    def take_journal(self) -> bytes | None:
+        """The inputs since the last call as one journal entry; None when there were none."""
+        if not self._noted:
+            return None
+        entry = journal.encode(self._noted)
+        self._noted = []
+        return entry
+
+    def checkpoint(self, journal_readings: int) -> dict[str, bytes]:
+        """Snapshots to store with the next entry.
+
+        The series that waited longest are saved, as many as bring the readings in the journal down to a limit.
+
+        Parameters
+        ----------
+        journal_readings : int, >= 0
+            Readings that a restart may have to judge again; 0 saves every series that has unsaved inputs.
+        """
+        excess = self._unsaved_readings + sum(self._touched.values()) - journal_readings
+        if journal_readings and excess <= 0:
+            return {}
+        taken: dict[str, bytes] = {}
+        for series_id in [*self._unsaved, *(s for s in self._touched if s not in self._unsaved)]:
+            if journal_readings and excess <= 0:
+                break
+            taken[series_id] = snapshot.dump(self.series[series_id])
+            excess -= self._unsaved.get(series_id, (0, 0))[1] + self._touched.get(series_id, 0)
+        return taken
+
+    def settle(self, journal_seq: int, saved: Iterable[str] = ()) -> None:
+        """Say that the entry and the snapshots last taken are stored, the entry under this number."""
+        self._journal_end = journal_seq
+        for series_id in saved:
+            self._unsaved_readings -= self._unsaved.pop(series_id, (0, 0))[1]
+            self._touched.pop(series_id, None)
+        for series_id, readings in self._touched.items():
+            self._unsaved.setdefault(series_id, [journal_seq, 0])[1] += readings
+            self._unsaved_readings += readings
+        self._touched = {}
+
+    @property
+    def forget_through(self) -> int:
+        """Last journal entry that no series needs any more."""
+        first = next(iter(self._unsaved.values()), None)
+        return self._journal_end if first is None else first[0] - 1
+
+    # ------------------------------------------------------------------ restoring
+
+    def restore(
+        self,
+        snapshots: Mapping[str, tuple[int, bytes]],
+        entries: Iterable[tuple[int, bytes]],
+        settings_for: SettingsFor,
+    ) -> list[str]:
+        """Come back to the state at the end of the journal.
+
+        Parameters
+        ----------
+        snapshots : mapping of str to (int, bytes)
+            Series id to the last journal entry the snapshot includes, and the snapshot.
+        entries : iterable of (int, bytes)
+            Journal entries with their numbers, ascending.  The events they cause were stored with them.
+        settings_for : callable
+            Finds the settings of a series.
+
+        Returns
+        -------
+        list of str
+            Ids of stored series that are no longer configured.
+        """
+        retired = self._restore_snapshots(snapshots, settings_for)
+        included = {series_id: seq for series_id, (seq, _) in snapshots.items()}
+        for seq, entry in entries:
+            for noted in journal.decode(entry):
+                self._replay(noted, seq, included, settings_for)
+            self.settle(seq)
+        self.counts.clear()
+        return retired
+
+    def resume(self, now_ns: int) -> None:
+        """Go on at this processing time, which may lie before the stored one (a device that woke in 1970)."""
+        for series in self.series.values():
+            series.arrived_ns = min(series.arrived_ns, now_ns)
+            self._schedule(series, series.due_ns())
+
+    def _restore_snapshots(
+        self, snapshots: Mapping[str, tuple[int, bytes]], settings_for: SettingsFor
+    ) -> list[str]:
+        retired = []
+        for series_id, (_, blob) in snapshots.items():
+            taken = snapshot.decode(blob)
+            settings = settings_for(series_id, taken.source)
+            if settings is None:
+                retired.append(series_id)
+                continue
+            self._take_in(snapshot.restore(series_id, taken, settings, self.settings.node), taken.arrived_ns)
+        self._touched = {}
+        return retired
+
+    def _replay(
+        self, noted: journal.Input, seq: int, included: Mapping[str, int], settings_for: SettingsFor
+    ) -> None:
+        """Take one journal input again, for the series whose snapshot does not hold it."""
+        out = Outcome()
+        if isinstance(noted, journal.Fed):
+            for key, row in journal.rows(noted):
+                series = self._by_key.get(key)
+                if series is not None and included.get(series.series_id, 0) < seq:
+                    series.feed(row, noted.now_ns, out, self.counts)
+                    self._touched[series.series_id] = self._touched.get(series.series_id, 0) + 1
+        elif isinstance(noted, journal.Added):
+            settings = settings_for(noted.series_id, noted.source)
+            if settings is not None and included.get(noted.series_id, 0) < seq:
+                series = Series(noted.series_id, noted.key, noted.source, settings, self.settings.node)
+                self._take_in(series, noted.now_ns)
+        elif isinstance(noted, journal.Ticked):
+            for key, asked in zip(noted.keys, noted.actions, strict=True):
+                series = self._by_key.get(key)
+                if series is not None and included.get(series.series_id, 0) < seq:
+                    series.act(asked, out)
+        elif included.get(noted.series_id, 0) < seq and noted.series_id in self.series:
+            self._obey(self.series[noted.series_id], noted.verb, noted.until_ns, out)

@@ -1,0 +1,298 @@
+"""One series: readings put in time order, judged, and turned into events.
+
+The rows of the window are the readings themselves, in time order.  The step of the grid only says how many rows are
+missing between two of them (docs/adr/0002): a sensor whose clock drifts against the grid then loses nothing and
+doubles nothing.
+"""
+
+from bisect import insort
+from collections import Counter
+from operator import itemgetter
+
+from edgead.records import Event, EventKind, Phase, Verdict
+from edgead.stream.episode import Episode, event_id
+from edgead.stream.recent import Recent
+from edgead.stream.settings import SECOND_NS, SeriesSettings
+from edgead.univariate.streaming import StreamingDetector, make_detector
+
+#: (time_ns, value, quality) of a reading that waits for earlier ones.
+Pending = tuple[int, float, str]
+_BY_TIME = itemgetter(0)
+
+#: A magnitude no sensor has; above it (and for NaN) a reading is a gap.  Leaves room for squares in single precision.
+LARGEST_VALUE = 1e18
+
+#: What processing time can ask of a series: judge waiting readings (nothing came for the allowed lateness), call the
+#: series stale, end a mute.
+RELEASE, STALE, UNMUTE = 1, 2, 4
+NEVER = 2**63 - 1
+
+#: Rows that a late reading can still correct, and that a repeated reading is recognised in.
+RECENT_ROWS = 256
+
+
+class Outcome:
+    """What the engine's last call brought about.
+
+    Attributes
+    ----------
+    verdicts : list of Verdict
+        One for each reading that became final, in the order of judging.
+    events : list of Event
+        What is worth telling, in order.
+    changed : set of str
+        Series whose phase changed.
+    """
+
+    __slots__ = ("changed", "events", "verdicts")
+
+    def __init__(self) -> None:
+        self.verdicts: list[Verdict] = []
+        self.events: list[Event] = []
+        self.changed: set[str] = set()
+
+
+class Series:
+    """State of one series; owned by the engine.
+
+    Parameters
+    ----------
+    series_id, source : str
+        Name, and where its readings come from (for people and for finding its settings again).
+    key : int
+        Its number in the journal.
+    settings : SeriesSettings
+        As configured.
+    node : str
+        Id of the device.
+    replay : bool
+        True for the twin that judges readings from before the watermark.
+    """
+
+    __slots__ = (
+        "arrived_ns", "backfill", "detector", "episode", "judged_ns", "key", "muted_until_ns", "newest_ns", "node",
+        "pending", "ready", "recent", "replay", "scheduled_ns", "series_id", "settings", "source", "stale",
+        "stale_after_ns", "verdict",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        series_id: str,
+        key: int,
+        source: str,
+        settings: SeriesSettings,
+        node: str,
+        *,
+        replay: bool = False,
+    ) -> None:
+        self.series_id = series_id
+        self.key = key
+        self.source = source
+        self.settings = settings
+        self.node = node
+        self.replay = replay
+        self.stale_after_ns = settings.stale_after_ns or max(10 * settings.step_ns, 60 * SECOND_NS)
+        self.detector: StreamingDetector = make_detector(settings.detector, settings.judging)
+        self.ready = self.detector.needed == 0
+        self.episode = Episode()
+        self.recent = Recent(RECENT_ROWS)
+        self.pending: list[Pending] = []
+        self.judged_ns = self.newest_ns = self.arrived_ns = 0
+        self.muted_until_ns = 0
+        self.scheduled_ns = NEVER  # when the engine looks at this series next
+        self.stale = False
+        self.verdict: Verdict | None = None
+        self.backfill: Series | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """Where the series is in its life: muted wins over stale, stale over learning and ready."""
+        if self.muted_until_ns:
+            return "muted"
+        if self.stale:
+            return "stale"
+        return "ready" if self.ready else "learning"
+
+    # ------------------------------------------------------------------ readings
+
+    def feed(self, reading: Pending, now_ns: int, out: Outcome, counts: Counter[str]) -> None:
+        """Take one reading; judge every reading that has become final."""
+        self.arrived_ns = now_ns
+        if self.stale:
+            self.stale = False
+            out.changed.add(self.series_id)
+        time_ns, value, _ = reading
+        if not abs(value) <= LARGEST_VALUE:
+            counts["gap" if value != value else "out_of_range"] += 1
+        elif time_ns <= self.judged_ns:
+            self._late(reading, now_ns, out, counts)
+        else:
+            if time_ns > self.newest_ns:
+                self.newest_ns = time_ns
+                self.pending.append(reading)
+            else:
+                self._insert(reading, counts)
+            self._release(self.newest_ns - self.settings.allowed_lateness_ns, out)
+
+    def _insert(self, reading: Pending, counts: Counter[str]) -> None:
+        """A reading not later than the newest: into its place; of two with one time the later arrival wins."""
+        for at, waiting in enumerate(self.pending):
+            if waiting[0] == reading[0]:
+                counts["duplicate" if waiting[1] == reading[1] else "revision"] += 1
+                self.pending[at] = reading
+                return
+        counts["reordered"] += 1
+        insort(self.pending, reading, key=_BY_TIME)
+
+    def _late(self, reading: Pending, now_ns: int, out: Outcome, counts: Counter[str]) -> None:
+        """A reading from before the watermark: its row was judged, or its chance is over."""
+        time_ns, value, _ = reading
+        age = self.recent.age_of(time_ns)
+        if age is not None and self.recent.value_at(age) == value:
+            counts["duplicate"] += 1
+            return
+        counts["late"] += 1
+        if self.settings.late == "drop":
+            return
+        if age is not None:
+            self.recent.replace(age, value)
+            self.detector.revise(age, value)
+        elif self.settings.late == "replay" and not self.replay:
+            if self.backfill is None:
+                self.backfill = self._twin()
+            self.backfill.feed(reading, now_ns, out, counts)
+
+    def _twin(self) -> "Series":
+        """Judges readings from before the watermark in their own order, from the experience of now."""
+        twin = Series(self.series_id, self.key, self.source, self.settings, self.node, replay=True)
+        twin.detector.load(self.detector.dump())
+        twin.ready = self.ready
+        twin.muted_until_ns = self.muted_until_ns
+        return twin
+
+    def release_all(self, out: Outcome) -> None:
+        """Judge whatever waits: nothing earlier is expected any more."""
+        self._release(self.newest_ns, out)
+        if self.backfill is not None:
+            self.backfill.release_all(out)
+
+    def _release(self, watermark_ns: int, out: Outcome) -> None:
+        done = 0
+        for reading in self.pending:
+            if reading[0] > watermark_ns:
+                break
+            self._judge(reading, out)
+            done += 1
+        if done:
+            del self.pending[:done]
+
+    # ------------------------------------------------------------------ judging
+
+    def _judge(self, reading: Pending, out: Outcome) -> None:
+        time_ns, value, quality = reading
+        missing = 0
+        if self.judged_ns:
+            step = self.settings.step_ns
+            missing = max((time_ns - self.judged_ns + step // 2) // step - 1, 0)
+        score, severity, expected, lower, upper, is_anomaly = self.detector.judge(value, missing)
+        verdict = Verdict(
+            self.series_id,
+            time_ns,
+            value,
+            expected,
+            lower,
+            upper,
+            score,
+            severity,
+            is_anomaly,
+            self.phase,
+            quality,
+        )
+        self.judged_ns = time_ns
+        self.verdict = verdict
+        self.recent.append(time_ns, value)
+        out.verdicts.append(verdict)
+        if not self.ready and self.detector.needed == 0:
+            self.ready = True
+            out.changed.add(self.series_id)
+        if not self.muted_until_ns:
+            kind = self.episode.step(verdict, self.settings)
+            if kind is not None:
+                self._tell(kind, verdict, out)
+
+    def _tell(self, kind: EventKind, verdict: Verdict, out: Outcome) -> None:
+        since = self.episode.since_ns
+        out.events.append(
+            Event(
+                event_id(self.node, self.series_id, since),
+                kind,
+                since,
+                verdict,
+                self.settings.unit,
+                self.detector.model,
+                self.replay,
+            )
+        )
+        if kind == "close":
+            self.episode.reset()
+
+    # ------------------------------------------------------------------ commands and silence
+
+    def close_episode(self, out: Outcome) -> None:
+        """End an open episode now, told with the last verdict; a run not yet told is forgotten."""
+        if self.episode.is_open and self.verdict is not None:
+            self._tell("close", self.verdict, out)
+        self.episode.reset()
+
+    def mute(self, until_ns: int, out: Outcome) -> None:
+        """Judge on, but tell nothing until this processing time."""
+        self.close_episode(out)
+        self.muted_until_ns = until_ns
+        out.changed.add(self.series_id)
+
+    def unmute(self, out: Outcome) -> None:
+        """Tell events again."""
+        self.muted_until_ns = 0
+        out.changed.add(self.series_id)
+
+    def relearn(self, out: Outcome) -> None:
+        """Forget what was learned."""
+        self.close_episode(out)
+        self.detector = make_detector(self.settings.detector, self.settings.judging)
+        self.ready = self.detector.needed == 0
+        self.backfill = None
+        out.changed.add(self.series_id)
+
+    def due(self, now_ns: int) -> int:
+        """What processing time asks for now: a sum of `RELEASE`, `STALE` and `UNMUTE`."""
+        actions = 0
+        if self._waits() and now_ns >= self.arrived_ns + self.settings.allowed_lateness_ns:
+            actions |= RELEASE
+        if not self.stale and now_ns >= self.arrived_ns + self.stale_after_ns:
+            actions |= STALE
+        if self.muted_until_ns and now_ns >= self.muted_until_ns:
+            actions |= UNMUTE
+        return actions
+
+    def due_ns(self) -> int:
+        """Earliest processing time at which `due` has something to ask for; `NEVER` if only a reading can change it."""
+        times = [
+            self.arrived_ns + self.settings.allowed_lateness_ns if self._waits() else NEVER,
+            NEVER if self.stale else self.arrived_ns + self.stale_after_ns,
+            self.muted_until_ns or NEVER,
+        ]
+        return min(times)
+
+    def _waits(self) -> bool:
+        return bool(self.pending) or (self.backfill is not None and bool(self.backfill.pending))
+
+    def act(self, actions: int, out: Outcome) -> None:
+        """Do what `due` asked for."""
+        if actions & UNMUTE:
+            self.unmute(out)
+        if actions & RELEASE:
+            self.release_all(out)
+        if actions & STALE:
+            self.stale = True
+            self.backfill = None
+            out.changed.add(self.series_id)
