@@ -1,7 +1,19 @@
 /* edgead: the whole public C interface of the detection core.
  *
  * C99, no heap, no globals, no libc but <math.h> (plus memcpy and memset, which compilers emit).
- * The caller lends all memory.  Every function that can fail returns EAD_OK (0) or a negative enum ead_status.
+ * The caller lends all memory: ask a *_size (bytes) or *_len (elements) function, then give the buffer.
+ * Lent byte blocks (plans, tables, states) must be aligned for the widest number in use (8 bytes) and hold no
+ * pointer: they may be copied and moved as bytes.  Every function that can fail returns EAD_OK (0) or a
+ * negative enum ead_status; on an error nothing that the caller lent for results has changed.
+ *
+ * Precision.  ead_real is double, or float where EAD_REAL_FLOAT is defined.  Both come from the same source:
+ *   - a build for one precision compiles csrc/src/ead_*.c once.  A firmware names its choices in a header of
+ * its own
+ *     (-DEAD_CONFIG_FILE='"edgead_config.h"', see firmware-config/mcu/) and calls the plain names, ead_*;
+ *   - a host that wants both includes "edgead_f32.h" as well: the same declarations once more in float, as
+ * ead32_*.  The sources csrc/src/ead_*_f32.c are the float copies; they are empty in a build for float alone.
+ * ead_wide is the type of readings, reference levels and running sums: double, or float where EAD_NO_DOUBLE
+ * is defined (for processors without double arithmetic).
  *
  * Copyright 2026 the edgead authors.  SPDX-License-Identifier: Apache-2.0
  */
@@ -22,17 +34,86 @@ extern "C" {
 
 enum ead_status {
     EAD_OK = 0,
-    EAD_E_LENGTH = -1,    /* a length is outside the documented range */
+    EAD_E_LENGTH = -1,     /* a length is outside the documented range */
     EAD_E_NOT_FINITE = -2, /* an input value is NaN or infinite */
-    EAD_E_WORK = -3,      /* the lent memory is too small */
-    EAD_E_RANGE = -4,     /* a parameter is outside its documented range */
-    EAD_E_STATE = -5      /* the lent state was not initialised, or is of another version or precision */
+    EAD_E_WORK = -3,       /* the lent memory is too small */
+    EAD_E_RANGE = -4,      /* a parameter is outside its documented range */
+    EAD_E_STATE = -5       /* the lent state was not initialised, or is of another version or precision */
 };
+
+/* Kinds of a transform's plan. */
+#define EAD_FFT_COMPLEX 0
+#define EAD_FFT_REAL 1
+
+#define EAD_FFT_MAX_LEN 4194304 /* points; Bluestein's inner length then still fits 32 bits with room */
 
 /* A constant English text for a status, never NULL. */
 const char *ead_status_text(int status);
 
+#ifdef EAD_NO_DOUBLE
+typedef float ead_wide;
+#else
+typedef double ead_wide;
+#endif
+
 #ifdef __cplusplus
 }
 #endif
+#endif /* EDGEAD_H: what follows is declared once a precision */
+
+#ifndef EDGEAD_H_REAL
+#define EDGEAD_H_REAL
+
+#ifdef __cplusplus
+extern "C" {
 #endif
+
+#ifdef EAD_REAL_FLOAT
+typedef float ead_real;
+#else
+typedef double ead_real;
+#endif
+
+/* ---------------------------------------------------------------- Fourier transform of any length */
+
+/* A prepared length: factors and twiddles, in one lent block.  Read-only once made: any number of threads may
+ * share it. */
+typedef struct ead_fft_plan ead_fft_plan;
+
+/* Bytes of a plan for n points, 0 if n is outside 1..EAD_FFT_MAX_LEN or kind is neither EAD_FFT_COMPLEX nor
+ * EAD_FFT_REAL. */
+size_t ead_fft_plan_size(size_t n, int kind);
+
+/* Elements of work memory that making a plan needs, and each of its transforms; 0 as above. */
+size_t ead_fft_work_len(size_t n, int kind);
+
+/* Makes a plan in the lent block.  Lengths whose prime factors are small run as mixed radix (2, 3, 4, 5 and
+ * odd primes up to 61; Stockham's autosort), the others by Bluestein's chirp convolution.  Source: Van Loan,
+ * Computational Frameworks for the FFT, 1992, sections 1.7, 2.1 and 4.2. bytes     length of the block, at
+ * least ead_fft_plan_size(n, kind) work      ead_fft_work_len(n, kind) elements, free afterwards Returns
+ * EAD_OK, EAD_E_LENGTH, EAD_E_RANGE (kind) or EAD_E_WORK. */
+int ead_fft_plan_init(ead_fft_plan *plan, size_t bytes, size_t n, int kind, ead_real *work, size_t work_len);
+
+/* Forward transform, out[k] = sum of in[j] exp(-2 pi i j k / n), of a plan of EAD_FFT_COMPLEX.
+ *   in, out   n complex numbers as n pairs (real, imaginary); may be the same array
+ *   work      ead_fft_work_len(n, kind) elements, must not overlap in or out
+ * Values are not checked: a NaN gives NaN.  Returns EAD_OK, EAD_E_STATE (no such plan) or EAD_E_WORK. */
+int ead_fft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
+
+/* Inverse transform, out[j] = 1/n sum of in[k] exp(+2 pi i j k / n); otherwise as ead_fft. */
+int ead_ifft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
+
+/* Forward transform of n real values into the n/2 + 1 bins 0..n/2 (the others are their conjugates); a plan
+ * of EAD_FFT_REAL. in        n values out       n/2 + 1 pairs (real, imaginary); must not overlap in work
+ * ead_fft_work_len(n, kind) elements, must not overlap in or out Returns EAD_OK, EAD_E_STATE (no such plan)
+ * or EAD_E_WORK. */
+int ead_rfft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
+
+/* Inverse of ead_rfft: n/2 + 1 pairs in, n values out; the imaginary parts of bin 0 and, for even n, of bin
+ * n/2 are ignored. */
+int ead_irfft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* EDGEAD_H_REAL */

@@ -1,4 +1,8 @@
 # The binding: checks shapes, allocates, calls C without the GIL, turns a status into an exception.  No algorithm here.
+import functools
+
+import numpy as np
+
 from edgead.errors import InvalidInput, NativeError
 
 from edgead.native cimport csrc
@@ -18,3 +22,6 @@ cpdef check_status(int status):
     if status != csrc.EAD_OK:
         text = csrc.ead_status_text(status).decode()
         raise STATUS_ERRORS.get(status, NativeError)(text)
+
+
+include "_fourier.pxi"

@@ -1,0 +1,40 @@
+/* The float copies of everything in edgead.h that depends on the precision: ead_x becomes ead32_x, for a host
+ * that uses both. A build for float alone defines EAD_REAL_FLOAT instead (see edgead.h) and does not include
+ * this file. A test compares the list below with edgead.h.  SPDX-License-Identifier: Apache-2.0 */
+#ifndef EDGEAD_F32_H
+#define EDGEAD_F32_H
+
+#include "edgead.h"
+
+#ifdef EAD_REAL_FLOAT
+#error "edgead_f32.h is for builds of both precisions; with EAD_REAL_FLOAT include edgead.h alone"
+#endif
+
+#define EAD_REAL_FLOAT
+#define ead_real ead32_real
+#define ead_fft_plan ead32_fft_plan
+#define ead_fft_plan_size ead32_fft_plan_size
+#define ead_fft_plan_init ead32_fft_plan_init
+#define ead_fft_work_len ead32_fft_work_len
+#define ead_fft ead32_fft
+#define ead_ifft ead32_ifft
+#define ead_rfft ead32_rfft
+#define ead_irfft ead32_irfft
+
+#undef EDGEAD_H_REAL
+#include "edgead.h"
+
+#ifndef EAD_F32_SOURCE /* the float sources themselves keep the new names */
+#undef EAD_REAL_FLOAT
+#undef ead_real
+#undef ead_fft_plan
+#undef ead_fft_plan_size
+#undef ead_fft_plan_init
+#undef ead_fft_work_len
+#undef ead_fft
+#undef ead_ifft
+#undef ead_rfft
+#undef ead_irfft
+#endif
+
+#endif

@@ -1,0 +1,33 @@
+/* What the core's sources share among themselves; not part of the public interface.  SPDX-License-Identifier:
+ * Apache-2.0 */
+#ifndef EAD_INTERNAL_H
+#define EAD_INTERNAL_H
+
+#include <stdint.h>
+
+#include "edgead.h"
+
+#ifdef EAD_F32_SOURCE
+#define ead_i_unit_root ead32_i_unit_root
+#define ead_i_fft_points ead32_i_fft_points
+#define ead_i_fft_work ead32_i_fft_work
+#define ead_i_fft_split ead32_i_fft_split
+#endif
+
+/* Half of a block's magic number: which kind of block this is; the other half is the size of ead_real. */
+#define EAD_MAGIC(kind) ((uint32_t)(kind) << 16 | 0xEA00u | (uint32_t)sizeof(ead_real))
+
+/* cos and sin of 2 pi k / n, 0 <= k < n, right to about 1.5 units of ead_wide's last place; no libm. */
+void ead_i_unit_root(uint64_t k, uint64_t n, ead_real *cosine, ead_real *sine);
+
+/* Points of a plan, 0 if it is not a plan of this kind and precision. */
+size_t ead_i_fft_points(const ead_fft_plan *plan, int kind);
+
+/* Elements of work that ead_i_fft_split needs. */
+size_t ead_i_fft_work(const ead_fft_plan *plan);
+
+/* Forward transform of split data, for a plan of EAD_FFT_COMPLEX.  Swapping re and im gives n times the
+ * inverse. re, im    n values each, replaced by the result work      ead_i_fft_work(plan) elements */
+void ead_i_fft_split(const ead_fft_plan *plan, ead_real *re, ead_real *im, ead_real *work);
+
+#endif
