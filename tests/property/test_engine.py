@@ -1,0 +1,164 @@
+"""Order within the lateness does not matter, and neither does stopping anywhere: the engine is deterministic."""
+
+import math
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgead.records import Reading
+from edgead.stream import Engine, EngineSettings, SeriesSettings
+from edgead.univariate.streaming import DetectorSettings
+
+S = 1_000_000_000
+T0 = 1_763_750_000 * S
+IDS = ("a", "b", "c")
+SETTINGS = SeriesSettings(
+    judging=DetectorSettings(window=32), close_after=2, update_every_ns=5 * S, late="replay"
+)
+
+
+def make_engine() -> Engine:
+    engine = Engine(EngineSettings(node="gw1"))
+    for series_id in IDS:
+        engine.add(series_id, f"t/{series_id}", SETTINGS, T0)
+    return engine
+
+
+def recording(seed: int, length: int) -> list[Reading]:
+    rng = random.Random(seed)
+    return [
+        Reading(sid, T0 + i * S, math.sin(i / 3) + rng.gauss(0, 0.1) + (9 if rng.random() < 0.02 else 0))
+        for i in range(length)
+        for sid in IDS
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), length=st.integers(1, 150))
+def test_any_order_within_the_lateness_gives_the_same_verdicts_and_events(seed: int, length: int):
+    rng = random.Random(seed)
+    readings = recording(seed, length)
+    shuffled = sorted(readings, key=lambda r: r.time_ns + rng.random() * SETTINGS.allowed_lateness_ns * 0.999)
+
+    def run(order: list[Reading]) -> dict[str, str]:
+        engine = make_engine()
+        outcomes = [engine.feed([r], T0) for r in order] + [engine.flush()]
+        told = [x for out in outcomes for x in (*out.verdicts, *out.events)]
+        return {
+            sid: repr([x for x in told if sid in (getattr(x, "series_id", None) or x.verdict.series_id)])
+            for sid in IDS
+        }
+
+    assert run(readings) == run(shuffled)
+
+
+class Disk:
+    """Journal and snapshots as a store would keep them, with transactions."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.entries: list[tuple[int, bytes]] = []
+        self.snapshots: dict[str, tuple[int, bytes]] = {}
+        self.events: list = []
+
+    def commit(self, engine: Engine, events: list, journal_readings: int) -> None:
+        entry = engine.take_journal()
+        saved = engine.checkpoint(journal_readings)
+        if entry is not None:
+            self.seq += 1
+            self.entries.append((self.seq, entry))
+        self.snapshots.update({sid: (self.seq, blob) for sid, blob in saved.items()})
+        engine.settle(self.seq, saved)
+        self.entries = [(seq, entry) for seq, entry in self.entries if seq > engine.forget_through]
+        self.events += events
+
+    def restore(self) -> Engine:
+        engine = Engine(EngineSettings(node="gw1"))
+        assert engine.restore(self.snapshots, self.entries, lambda series_id, source: SETTINGS) == []
+        return engine
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> list[tuple[str, int]]:
+    step = st.tuples(
+        st.sampled_from(
+            ["feed", "feed", "feed", "late", "tick", "mute", "relearn", "commit", "commit", "kill"]
+        ),
+        st.integers(0, 40),
+    )
+    return draw(st.lists(step, min_size=1, max_size=60))
+
+
+def carry_out(plan: list[tuple[str, int]], seed: int, journal_readings: int, *, killing: bool) -> list:
+    """Events of a plan; with killing, `kill` loses all that was not committed and does it again, as a broker would."""
+    disk = Disk()
+    engine = make_engine()
+    readings = recording(seed, 2000)
+    at, now = 0, T0
+    uncommitted: list = []
+    pending_events: list = []
+
+    def do(verb: str, number: int) -> list:
+        nonlocal at, now
+        if verb == "feed":
+            batch = readings[at : at + number]
+            at += len(batch)
+            now += number * S // 10
+            return engine.feed(batch, now).events
+        if verb == "late":
+            return engine.feed(readings[max(at - 3 * number, 0) : max(at - 2 * number, 0)], now).events
+        if verb == "tick":
+            now += number * S
+            return engine.tick(now).events
+        if verb == "mute":
+            return engine.command("mute", IDS[number % 3], now, until_ns=now + number * S).events
+        return engine.command("relearn", IDS[number % 3], now).events
+
+    disk.commit(engine, [], journal_readings)
+    start = (at, now)
+    for verb, number in plan:
+        if verb == "commit":
+            disk.commit(engine, pending_events, journal_readings)
+            uncommitted, pending_events, start = [], [], (at, now)
+        elif verb == "kill":
+            if killing:
+                engine = disk.restore()
+                at, now = start
+                pending_events = [event for args in uncommitted for event in do(*args)]
+        else:
+            uncommitted.append((verb, number))
+            pending_events += do(verb, number)
+    disk.commit(engine, pending_events, journal_readings)
+    return disk.events
+
+
+@settings(max_examples=120, deadline=None)
+@given(plan=plans(), seed=st.integers(0, 1000), journal_readings=st.sampled_from([0, 1, 50, 500, 10**6]))
+def test_stopping_and_restoring_anywhere_changes_no_event(plan: list, seed: int, journal_readings: int):
+    whole = carry_out(plan, seed, journal_readings, killing=False)
+    assert carry_out(plan, seed, journal_readings, killing=True) == whole
+
+
+@settings(max_examples=40, deadline=None)
+@given(plan=plans(), seed=st.integers(0, 1000), journal_readings=st.sampled_from([1, 50, 500]))
+def test_the_journal_never_holds_more_readings_than_asked(plan: list, seed: int, journal_readings: int):
+    from edgead.stream import journal
+
+    disk, engine, at = Disk(), make_engine(), 0
+    readings = recording(seed, 2000)
+    for verb, number in plan:
+        if verb == "feed":
+            engine.feed(readings[at : at + number], T0 + at)
+            at += number
+            disk.commit(engine, [], journal_readings)
+            included = {sid: seq for sid, (seq, _) in disk.snapshots.items()}
+            unsaved = [
+                row
+                for seq, entry in disk.entries
+                for noted in journal.decode(entry)
+                if isinstance(noted, journal.Fed)
+                for row in journal.rows(noted)
+                if included.get(IDS[row[0] - 1], 0) < seq
+            ]
+            assert len(unsaved) <= journal_readings
