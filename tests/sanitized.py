@@ -10,8 +10,9 @@ From a test::
     done = sanitized.run("-c", "from edgead import native; ...")
     assert done.returncode == 0, done.stderr
 
-The build lies in build/asan and is brought up to date on first use.  A memory error ends the child with EXIT_CODE and names
-the line of C on stderr.  Leaks are not looked for: the core has no heap, and Python keeps memory on purpose.
+The build lies in build/asan and is brought up to date on first use.  A memory error ends the child with EXIT_CODE and
+names the line of C on stderr.  Leaks are not looked for: the core has no heap, and Python keeps memory on
+purpose.
 """
 
 import fcntl
@@ -48,7 +49,9 @@ def build() -> Path:
 def environment() -> dict[str, str]:
     """The environment a Python process needs to load the sanitized build in place of the ordinary one."""
     compiler = os.environ.get("CC", "gcc").split()[0]
-    found = subprocess.run([compiler, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [compiler, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    )
     return os.environ | {
         "LD_PRELOAD": found.stdout.strip(),
         "ASAN_OPTIONS": f"detect_leaks=0:exitcode={EXIT_CODE}",
@@ -69,7 +72,13 @@ def command(*arguments: str) -> list[str]:
 def run(*arguments: str, timeout: float = 600, **more: object) -> subprocess.CompletedProcess[str]:
     """Run ``python *arguments`` on the sanitized build from the root and wait; output captured as text."""
     return subprocess.run(
-        command(*arguments), cwd=ROOT, env=environment(), timeout=timeout, capture_output=True, text=True, **more
+        command(*arguments),
+        cwd=ROOT,
+        env=environment(),
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        **more,
     )
 
 
