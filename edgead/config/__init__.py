@@ -1,0 +1,30 @@
+"""The configuration file: TOML into typed settings, with every mistake told at once."""
+
+from edgead.config.loading import load, parse
+from edgead.config.secrets import mqtt_password
+from edgead.config.settings import (
+    Config,
+    HttpConfig,
+    LimitsConfig,
+    LogConfig,
+    MqttConfig,
+    NodeConfig,
+    SeriesConfig,
+    StoreConfig,
+    TlsConfig,
+)
+
+__all__ = [
+    "Config",
+    "HttpConfig",
+    "LimitsConfig",
+    "LogConfig",
+    "MqttConfig",
+    "NodeConfig",
+    "SeriesConfig",
+    "StoreConfig",
+    "TlsConfig",
+    "load",
+    "mqtt_password",
+    "parse",
+]

@@ -1,0 +1,170 @@
+"""A TOML file into a `Config`, or every mistake in it at once."""
+
+import hashlib
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import replace
+
+from edgead.config.mistakes import Mistakes, nearest
+from edgead.config.rules import check
+from edgead.config.settings import TABLES, Config, Section, SeriesConfig, TlsConfig, describe
+from edgead.errors import ConfigError
+
+MAX_FILE_BYTES = 4 * 1024 * 1024
+MAX_BLOCKS = 10_000
+_TLS_PORT = 8883
+
+
+def load(path: str | Path) -> Config:
+    """Read and check a configuration file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file of at most 4 MiB.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found, each naming file, line, key, value and what was expected.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError([f"{path}: cannot be read ({reason}), expected a TOML file"]) from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError([f"{path}: too large, expected at most 4 MiB"])
+    return parse(data, path)
+
+
+def parse(data: bytes, path: str | Path = "edgead.toml") -> Config:
+    """Check the bytes of a configuration file; files they name are looked for beside `path`.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found.
+    """
+    text, raw = _toml(data, str(path))
+    mistakes = Mistakes(str(path), text)
+    for name in raw:
+        if name != "series" and name not in TABLES:
+            mistakes.unknown(name, (*TABLES, "series"))
+    tables: dict[str, Any] = {
+        name: kind(**_fields(raw.get(name, {}), kind, name, mistakes)) for name, kind in TABLES.items()
+    }
+    series = _series(raw.get("series", []), mistakes)
+    digest = hashlib.sha256(data).hexdigest()
+    config = Config(**tables, series=series, path=str(path), digest=digest)
+    config = _resolved(config, Path(path).parent, port_given="port" in raw.get("mqtt", {}))
+    check(config, mistakes)
+    if mistakes:
+        raise ConfigError(mistakes.sentences)
+    return config
+
+
+def _toml(data: bytes, path: str) -> tuple[str, dict[str, Any]]:
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        return text, tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError([f"{path}:{line}: not UTF-8 (byte {error.start}), expected a TOML file"]) from None
+    except RecursionError:
+        raise ConfigError([f"{path}: nested too deep, expected a TOML file"]) from None
+    except ValueError as error:  # TOMLDecodeError, and what int() and datetime say about absurd numbers
+        sentence = str(error)
+        place = re.search(r" \(at line (\d+), column \d+\)$", sentence)
+        where = f"{path}:{place[1]}" if place else path
+        reason = sentence[: place.start()] if place else sentence
+        raise ConfigError([f"{where}: not TOML: {reason}"]) from None
+
+
+def _fields(raw: object, kind: type[Section], path: str, mistakes: Mistakes) -> dict[str, Any]:
+    """The keys of one table that are right; each of the others is a mistake."""
+    if not isinstance(raw, dict):
+        header = f"[[{path[:-3]}]]" if path.endswith("]") else f"[{path}]"
+        mistakes.expected(path, raw, f"a table, e.g. {header}")
+        return {}
+    types = _types(kind)
+    fields = {}
+    for name, value in raw.items():
+        if name not in types:
+            mistakes.unknown(f"{path}.{name}", types)
+        elif (typed := _value(value, types[name], f"{path}.{name}", mistakes)) is not _WRONG:
+            fields[name] = typed
+    return fields
+
+
+@cache
+def _types(kind: type[Section]) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+_WRONG = object()
+
+
+def _value(raw: object, kind: Any, path: str, mistakes: Mistakes) -> object:
+    """The typed value of a key, or ``_WRONG`` after noting the mistake."""
+    for option in get_args(kind):
+        if isinstance(option, type) and issubclass(option, Section):
+            return option(**_fields(raw, option, path, mistakes))
+    typed = raw
+    try:
+        for note in getattr(kind, "__metadata__", ()):
+            if isinstance(note, Meta) and note.extra:
+                typed = note.extra["read"](raw)
+        return msgspec.convert(typed, kind)
+    except (ValueError, msgspec.ValidationError):
+        mistakes.expected(path, raw, describe(kind) + _near_choice(raw, kind))
+        return _WRONG
+
+
+def _near_choice(raw: object, kind: Any) -> str:
+    choices = get_args(kind)
+    if isinstance(raw, str) and choices and all(isinstance(choice, str) for choice in choices):
+        return nearest(raw, choices, cutoff=0.7)
+    return ""
+
+
+def _series(raw: object, mistakes: Mistakes) -> tuple[SeriesConfig, ...]:
+    if not isinstance(raw, list):
+        mistakes.expected("series", raw, "[[series]] blocks")
+        return ()
+    if len(raw) > MAX_BLOCKS:
+        mistakes.add("series", f": {len(raw)} blocks, expected at most {MAX_BLOCKS}; use bindings")
+        return ()
+    blocks = []
+    for number, block in enumerate(raw):
+        path = f"series[{number}]"
+        if isinstance(block, dict) and "topic" not in block:
+            mistakes.add(f"{path}.topic", " is missing: every [[series]] needs one")
+        # a topic that is missing or wrong must not hide the other mistakes of its block
+        blocks.append(SeriesConfig(**{"topic": "", **_fields(block, SeriesConfig, path, mistakes)}))
+    return tuple(blocks)
+
+
+def _resolved(config: Config, base: Path, port_given: bool) -> Config:
+    """File names made relative to the working directory, and the port that goes with TLS."""
+    mqtt, tls = config.mqtt, config.mqtt.tls
+    if tls:
+        tls = TlsConfig(**{name: _beside(base, getattr(tls, name)) for name in ("ca", "cert", "key")})
+    port = _TLS_PORT if tls and not port_given else mqtt.port
+    password_file = _beside(base, mqtt.password_file)
+    return replace(
+        config,
+        mqtt=replace(mqtt, tls=tls, port=port, password_file=password_file),
+        node=replace(config.node, state_dir=_beside(base, config.node.state_dir)),
+    )
+
+
+def _beside(base: Path, file: str) -> str:
+    return str(base / file) if file else ""

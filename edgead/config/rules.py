@@ -1,0 +1,84 @@
+"""Rules between keys, and the topics, ids and files they name."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from edgead.config.mistakes import Mistakes, nearest, show
+from edgead.config.settings import Config, MqttConfig, SeriesConfig
+from edgead.config.topics import literal_ids, path_fault, pattern_fault, template_fault
+from edgead.univariate import DETECTORS
+
+_Key = TypeVar("_Key")
+
+
+def check(config: Config, mistakes: Mistakes) -> None:
+    """Note every mistake of a config whose single values are right (or have been replaced by defaults)."""
+    _check_mqtt(config.mqtt, mistakes)
+    topics: dict[tuple[str, str], int] = {}
+    ids: dict[str, int] = {}
+    for number, block in enumerate(config.series):
+        path = f"series[{number}]"
+        _check_paths(path, block, mistakes)
+        if block.topic and _check_topic(path, block, config.mqtt.topic_root, mistakes):
+            first = _taken(topics, [(block.topic, value) for value in block.values], number)
+            if first is not None:
+                expected = f"each topic and value once, series[{first}] has it"
+                mistakes.expected(f"{path}.topic", block.topic, expected)
+                continue
+            for series_id in literal_ids(block.topic, block.id, block.values):
+                first = _taken(ids, [series_id], number)
+                if first is not None:
+                    mistakes.expected(f"{path}.id", series_id, f"each id once, series[{first}] has it")
+
+
+def _taken(owners: dict[_Key, int], keys: list[_Key], number: int) -> int | None:
+    """The earlier block that has one of these keys; the others now belong to this one."""
+    earlier = [first for key in keys if (first := owners.setdefault(key, number)) != number]
+    return min(earlier, default=None)
+
+
+def _check_mqtt(mqtt: MqttConfig, mistakes: Mistakes) -> None:
+    """Files exist, a certificate has its key, a password its user."""
+    files = {"mqtt.password_file": mqtt.password_file}
+    if mqtt.tls:
+        files |= {f"mqtt.tls.{name}": getattr(mqtt.tls, name) for name in ("ca", "cert", "key")}
+        for name, other in (("cert", "key"), ("key", "cert")):
+            if getattr(mqtt.tls, name) and not getattr(mqtt.tls, other):
+                mistakes.add(f"mqtt.tls.{other}", f" is missing: expected the file that belongs to {name}")
+    for path, file in files.items():
+        if file and not _is_file(Path(file)):
+            mistakes.add(path, f" = {show(file)}: no such file, expected one that can be read")
+    if mqtt.password_file and not mqtt.username:
+        mistakes.add("mqtt.username", " is missing: expected the user that password_file belongs to")
+
+
+def _check_topic(path: str, block: SeriesConfig, topic_root: str, mistakes: Mistakes) -> bool:
+    fault = pattern_fault(block.topic)
+    if not fault and (block.topic + "/").startswith(topic_root + "/"):
+        fault = f'a topic outside "{topic_root}/", where edgead itself publishes'
+    if fault:
+        mistakes.expected(f"{path}.topic", block.topic, fault)
+    elif fault := template_fault(block.id, block.topic):
+        mistakes.expected(f"{path}.id", block.id, fault)
+    return not fault
+
+
+def _check_paths(path: str, block: SeriesConfig, mistakes: Mistakes) -> None:
+    for key, paths in (("value", block.values), ("time", (block.time,))):
+        for one in paths:
+            if fault := path_fault(one):
+                mistakes.expected(f"{path}.{key}", one, fault)
+    if not block.values or len(set(block.values)) < len(block.values):
+        mistakes.expected(f"{path}.value", block.value, "at least one path, each once")
+    elif len(block.values) > 1 and "" in block.values:
+        mistakes.expected(f"{path}.value", block.value, 'paths only, "" (bare number) stands alone')
+    if block.detector not in DETECTORS:
+        choices = ", ".join(f'"{name}"' for name in DETECTORS) + nearest(block.detector, DETECTORS)
+        mistakes.expected(f"{path}.detector", block.detector, f"one of {choices}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, or with a NUL
+        return False

@@ -1,0 +1,345 @@
+"""The settings of a device: every key with its type, unit, range and default.
+
+Defaults that belong to the core are read from the core's own settings.  The description of a type is what the
+message about a wrong value says was expected.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edgead.config.units import parse_duration, parse_listen, parse_size
+from edgead.stream.settings import EngineSettings, LatePolicy, SeriesSettings
+from edgead.univariate import DetectorSettings
+from edgead.univariate.streaming import MAX_WINDOW, MIN_WINDOW, Direction
+
+_YEAR_NS = 366 * 86_400_000_000_000
+_SERIES, _ENGINE = SeriesSettings(), EngineSettings()
+
+
+def _duration(at_least: int, expected: str, at_most: int = _YEAR_NS) -> Meta:
+    return Meta(ge=at_least, le=at_most, description=expected, extra={"read": parse_duration})
+
+
+def _size(at_least: int, expected: str) -> Meta:
+    return Meta(ge=at_least, le=2**50, description=expected, extra={"read": parse_size})
+
+
+Identifier = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="1 to 64 of letters, digits, _ . -")
+]
+Text = Annotated[str, Meta(max_length=256, description="a string of at most 256 characters")]
+FilePath = Annotated[str, Meta(max_length=4096, description="the path of a file, as a string")]
+FolderPath = Annotated[
+    str, Meta(min_length=1, max_length=4096, description="the path of a folder, as a string")
+]
+Host = Annotated[str, Meta(min_length=1, max_length=255, description="a host name or address")]
+Port = Annotated[int, Meta(ge=1, le=65535, description="a whole number 1..65535")]
+Topic = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=1024,
+        description='a topic, e.g. "plant/press1/temp" or "plant/{machine}/{variable}"',
+    ),
+]
+TopicRoot = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^+#/\x00\s]+(/[^+#/\x00\s]+)*$",
+        max_length=256,
+        description='topic levels without + # or spaces, e.g. "edgead" or "site1/edgead"',
+    ),
+]
+Timeout = Annotated[int, _duration(0, 'a duration, e.g. "2s" or "5min"')]
+AtLeast1 = Annotated[int, Meta(ge=1, le=2**31, description="a whole number >= 1")]
+Deviation = Annotated[float, Meta(ge=0, le=1e300, description="a number >= 0")]
+Value = Annotated[
+    str | list[str],
+    Meta(description='a path in the payload ("value", "a.b[0]", "" = bare number) or a list of such paths'),
+]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every table of the file."""
+
+
+class NodeConfig(Section, frozen=True, kw_only=True):
+    """``[node]``: this device.
+
+    Attributes
+    ----------
+    id : str
+        Part of every topic and of every event id.
+    state_dir : str
+        Folder of the database; made when missing.  A relative path starts at the folder of the file.
+    """
+
+    id: Identifier = _ENGINE.node
+    state_dir: FolderPath = "/var/lib/edgead"
+
+
+class TlsConfig(Section, frozen=True, kw_only=True):
+    """``[mqtt.tls]``: its presence turns TLS on.
+
+    Attributes
+    ----------
+    ca : str
+        PEM file of the authorities to trust; "" = those of the system.
+    cert, key : str
+        PEM files of the client's certificate and key; both or neither.
+    """
+
+    ca: FilePath = ""
+    cert: FilePath = ""
+    key: FilePath = ""
+
+
+class MqttConfig(Section, frozen=True, kw_only=True):
+    """``[mqtt]``: the broker that readings come from and events go to.
+
+    Attributes
+    ----------
+    host, port : str, int
+        A port that is not given is 8883 with TLS.
+    topic_root : str
+        First levels of every topic edgead publishes.
+    client_id : str
+        Fixed, so that the broker keeps the session; "" = ``edgead-{node}``.
+    username, password_file : str
+        The password may also come from a systemd credential or the environment, see `mqtt_password`.
+    keepalive : int
+        Nanoseconds; the broker calls a silent client dead after 1.5 times this.
+    protocol : {"3.1.1", "5"}
+        3.1.1 costs about half the processor time of 5.
+    """
+
+    host: Host = "127.0.0.1"
+    port: Port = 1883
+    topic_root: TopicRoot = "edgead"
+    client_id: Annotated[str, Meta(max_length=128, description="a string of at most 128 characters")] = ""
+    username: Text = ""
+    password_file: FilePath = ""
+    keepalive: Annotated[int, _duration(10**9, 'a duration 1s..18h, e.g. "60s"', at_most=65_535 * 10**9)] = (
+        60 * 10**9
+    )
+    protocol: Literal["3.1.1", "5"] = "3.1.1"
+    tls: TlsConfig | None = None
+
+
+class HttpConfig(Section, frozen=True, kw_only=True):
+    """``[http]``: health and metrics.
+
+    Attributes
+    ----------
+    listen : str
+        ``host:port`` of /healthz, /readyz and /metrics; "" = no HTTP.
+    """
+
+    listen: Annotated[
+        str,
+        Meta(
+            max_length=255,
+            description='host:port, e.g. "127.0.0.1:8800", or "" for none',
+            extra={"read": parse_listen},
+        ),
+    ] = "127.0.0.1:8800"
+
+
+class StoreConfig(Section, frozen=True, kw_only=True):
+    """``[store]``: what is kept on disk, and how often it is written.
+
+    Attributes
+    ----------
+    spool_rows, spool_bytes, spool_age : int
+        Bounds of the events waiting for the broker (rows, bytes, nanoseconds).
+    drop : {"oldest", "newest"}
+        What goes first when a bound is reached.
+    commit_interval, commit_readings : int
+        A transaction at least this often while readings come (nanoseconds, readings).
+    journal_readings : int
+        Readings logged since the last full state; bounds the time of a restart.
+    max_bytes_per_day : int
+        Bound of what is written to flash in a day; 0 = none.
+    """
+
+    spool_rows: AtLeast1 = 100_000
+    spool_bytes: Annotated[int, _size(64 * 1024, 'a size of at least 64KiB, e.g. "64MiB"')] = 64 * 2**20
+    spool_age: Annotated[int, _duration(10**9, 'a duration of at least 1s, e.g. "30d"')] = 30 * 86_400 * 10**9
+    drop: Literal["oldest", "newest"] = "oldest"
+    commit_interval: Annotated[
+        int, _duration(10**6, 'a duration 1ms..1h, e.g. "1s"', at_most=3600 * 10**9)
+    ] = 10**9
+    commit_readings: AtLeast1 = 1000
+    journal_readings: AtLeast1 = 100_000
+    max_bytes_per_day: Annotated[int, _size(0, 'a size, e.g. "500MB", or 0 for no bound')] = 0
+
+
+class LimitsConfig(Section, frozen=True, kw_only=True):
+    """``[limits]``: what the agent may use.
+
+    Attributes
+    ----------
+    max_series : int
+        More series than this are refused, and counted.
+    memory_budget : int
+        Bytes of all detector states together.
+    inbox : int
+        Readings that may wait between the network and the engine.
+    """
+
+    max_series: Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number 1..1000000")] = (
+        _ENGINE.max_series
+    )
+    memory_budget: Annotated[int, _size(1024**2, 'a size of at least 1MiB, e.g. "64MiB"')] = (
+        _ENGINE.memory_budget_bytes
+    )
+    inbox: Annotated[int, Meta(ge=1, le=10_000_000, description="a whole number 1..10000000")] = 10_000
+
+
+class LogConfig(Section, frozen=True, kw_only=True):
+    """``[log]``: one line an event on stderr.
+
+    Attributes
+    ----------
+    level : {"debug", "info", "warning", "error"}
+    format : {"text", "json"}
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class SeriesConfig(Section, frozen=True, kw_only=True):
+    """``[[series]]``: where readings come from and how they are judged.
+
+    Attributes
+    ----------
+    topic : str
+        The only required key.  ``{name}`` binds one level, ``+`` is one level, ``#`` the rest.
+    id : str
+        Template over the bindings; "" = the topic with dots for slashes.  ``{value}`` stands for the path of
+        the value; with several paths and no ``{value}``, ``.path`` is appended.
+    value : str or list of str
+        Path of the value in a JSON payload, "" = the payload is a bare number; a list makes several series.
+    time : str
+        Path of the time in a JSON payload; "" or absent there = time of arrival.
+    interval, lateness, stale_after, hold, update_every : int
+        Nanoseconds; see `SeriesSettings` (step, allowed lateness, ...).
+    window, detector, sensitivity, min_abs, min_rel, direction, unit, close_after, late
+        See `DetectorSettings` and `SeriesSettings`.
+    limit : int
+        Series this block may create; 0 = as many as ``[limits] max_series`` allows.
+    """
+
+    topic: Topic
+    id: Annotated[
+        str,
+        Meta(
+            pattern=r"^([A-Za-z0-9_.-]|\{[A-Za-z_][A-Za-z0-9_]*\})*$",
+            max_length=256,
+            description='letters, digits, _ . - and bindings, e.g. "{machine}.{variable}"',
+        ),
+    ] = ""
+    value: Value = "value"
+    time: Annotated[str, Meta(max_length=256, description='a path in the payload, e.g. "ts", or ""')] = "ts"
+    interval: Annotated[int, _duration(1000, 'a duration of at least 1us, e.g. "1s", "250ms", "5min"')] = (
+        _SERIES.step_ns
+    )
+    window: Annotated[
+        int, Meta(ge=MIN_WINDOW, le=MAX_WINDOW, description=f"a whole number {MIN_WINDOW}..{MAX_WINDOW}")
+    ] = _SERIES.judging.window
+    detector: str = _SERIES.detector
+    sensitivity: Annotated[int, Meta(ge=0, le=100, description="a whole number 0..100")] = (
+        _SERIES.judging.sensitivity
+    )
+    unit: Annotated[str, Meta(max_length=32, description="a string of at most 32 characters")] = _SERIES.unit
+    min_abs: Deviation = _SERIES.judging.min_abs
+    min_rel: Deviation = _SERIES.judging.min_rel
+    direction: Direction = _SERIES.judging.direction
+    hold: Timeout = _SERIES.hold_ns
+    close_after: AtLeast1 = _SERIES.close_after
+    update_every: Annotated[int, _duration(1, 'a duration above 0, e.g. "1min"')] = _SERIES.update_every_ns
+    lateness: Timeout = _SERIES.allowed_lateness_ns
+    late: LatePolicy = _SERIES.late
+    stale_after: Timeout = _SERIES.stale_after_ns
+    limit: Annotated[int, Meta(ge=0, le=1_000_000, description="a whole number 0..1000000")] = 0
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The value paths, one for each series of a topic."""
+        return (self.value,) if isinstance(self.value, str) else tuple(self.value)
+
+    @property
+    def settings(self) -> SeriesSettings:
+        """What the engine needs to know of a series of this block."""
+        judging = DetectorSettings(self.window, self.sensitivity, self.min_abs, self.min_rel, self.direction)
+        return SeriesSettings(
+            step_ns=self.interval,
+            detector=self.detector,
+            judging=judging,
+            allowed_lateness_ns=self.lateness,
+            late=self.late,
+            stale_after_ns=self.stale_after,
+            hold_ns=self.hold,
+            close_after=self.close_after,
+            update_every_ns=self.update_every,
+            unit=self.unit,
+        )
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """A whole configuration file, every default filled in.
+
+    Attributes
+    ----------
+    series : tuple of SeriesConfig
+        In the order of the file; a topic belongs to the first block that matches it.
+    path, digest : str
+        The file, and the SHA-256 of its bytes (hexadecimal).
+    """
+
+    node: NodeConfig = NodeConfig()
+    mqtt: MqttConfig = MqttConfig()
+    http: HttpConfig = HttpConfig()
+    store: StoreConfig = StoreConfig()
+    limits: LimitsConfig = LimitsConfig()
+    log: LogConfig = LogConfig()
+    series: tuple[SeriesConfig, ...] = ()
+    path: str = ""
+    digest: str = ""
+
+    @property
+    def engine(self) -> EngineSettings:
+        """Limits of the engine."""
+        return EngineSettings(
+            node=self.node.id,
+            max_series=self.limits.max_series,
+            memory_budget_bytes=self.limits.memory_budget,
+        )
+
+
+#: Tables of the file and what each holds; ``series`` is the only one that repeats.
+TABLES: dict[str, type[Section]] = {
+    "node": NodeConfig,
+    "mqtt": MqttConfig,
+    "http": HttpConfig,
+    "store": StoreConfig,
+    "limits": LimitsConfig,
+    "log": LogConfig,
+}
+
+
+def describe(kind: Any) -> str:
+    """What a value of this type must be, in words."""
+    if isinstance(kind, type) and issubclass(kind, Section):
+        return "a table"
+    meta = getattr(kind, "__metadata__", ())
+    for note in meta:
+        if isinstance(note, Meta) and note.description:
+            return note.description
+    choices = getattr(kind, "__args__", ())
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return "one of " + ", ".join(f'"{choice}"' for choice in choices)
+    return "a string"

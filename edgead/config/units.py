@@ -1,0 +1,99 @@
+"""Durations, sizes and addresses as people write them: ``"250ms"``, ``"64MiB"``, ``"127.0.0.1:8800"``."""
+
+import re
+from fractions import Fraction
+
+_NUMBER_AND_UNIT = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z]+)\s*")
+_HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
+
+#: Nanoseconds of each unit of time.
+TIME_UNITS = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "min": 60_000_000_000,
+    "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+}
+#: Bytes of each unit of size.
+SIZE_UNITS = {
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
+
+
+def parse_duration(raw: object) -> int:
+    """Nanoseconds of a duration.
+
+    Parameters
+    ----------
+    raw : str, int or float
+        A number and a unit (ns, us, ms, s, min, h, d); a bare number means seconds.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    return _parse(raw, TIME_UNITS, bare_unit="s")
+
+
+def parse_size(raw: object) -> int:
+    """Bytes of a size: a number and a unit (B, KiB, MiB, GiB, kB, MB, GB); a bare number means bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    return _parse(raw, SIZE_UNITS, bare_unit="b")
+
+
+def parse_listen(raw: object) -> str:
+    """An address to listen on, ``host:port`` or ``[v6]:port`` (port 0 = any free one); "" = none.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    match = _HOST_PORT.fullmatch(raw) if isinstance(raw, str) else None
+    if raw != "" and (match is None or int(match[1]) > 65535):
+        raise ValueError("not host:port")
+    return str(raw)
+
+
+def show_duration(ns: int) -> str:
+    """A duration in the largest unit that divides it, e.g. ``"90s"``, ``"5min"``."""
+    for unit in ("d", "h", "min", "s", "ms", "us"):
+        if ns and ns % TIME_UNITS[unit] == 0:
+            return f"{ns // TIME_UNITS[unit]}{unit}"
+    return f"{ns}ns" if ns else "0s"
+
+
+def show_size(count: int) -> str:
+    """A size for people, three digits or so, e.g. ``"35.2 KiB"``."""
+    size, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def _parse(raw: object, units: dict[str, int], bare_unit: str) -> int:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return raw * units[bare_unit]
+    if isinstance(raw, float) and abs(raw) < 1e15:  # also turns NaN and infinity away
+        return int(Fraction(str(raw)) * units[bare_unit])
+    match = _NUMBER_AND_UNIT.fullmatch(raw) if isinstance(raw, str) else None
+    if match is None or match[2].lower() not in units:
+        raise ValueError("not a number with a unit")
+    return int(Fraction(match[1]) * units[match[2].lower()])

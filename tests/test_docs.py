@@ -1,0 +1,71 @@
+"""What can be set, called or seen is documented, and what the documents state is so."""
+
+import re
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from edgead.config import MqttConfig, SeriesConfig, TlsConfig, parse
+from edgead.config.settings import TABLES, Section
+from edgead.config.units import parse_duration, parse_size
+from edgead.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+
+SECTIONS = {
+    **{f"## `[{name}]`": kind for name, kind in TABLES.items()},
+    "### `[mqtt.tls]`": TlsConfig,
+    "## `[[series]]`": SeriesConfig,
+}
+
+
+def rows_below(heading: str) -> dict[str, str]:
+    """Key to documented default of the table below a heading."""
+    part = CONFIGURATION.split(f"\n{heading}\n", 1)[1].split("\n#", 1)[0]
+    return dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? ?\|", part, re.M))
+
+
+@pytest.mark.parametrize(("heading", "kind"), SECTIONS.items())
+def test_every_setting_is_documented_with_its_default(heading: str, kind: type[Section]):
+    rows = rows_below(heading)
+    expected = {name for name in get_type_hints(kind) if (kind, name) != (MqttConfig, "tls")}
+    assert rows.keys() == expected
+    for name, text in rows.items():
+        if text:
+            default = getattr(kind(topic="a") if kind is SeriesConfig else kind(), name)
+            assert default in (readings := _as_read(text)), (name, default, readings)
+
+
+def _as_read(text: str) -> list[object]:
+    """What a documented default may stand for: the text itself, a number, a duration or a size."""
+    bare = text.strip('"')
+    read: list[object] = [bare]
+    for reader in (int, float, parse_duration, parse_size):
+        try:
+            read.append(reader(bare))
+        except ValueError:
+            continue
+    return read
+
+
+def mistake_rows() -> list[tuple[str, str]]:
+    part = CONFIGURATION.split("\n## Mistakes\n", 1)[1]
+    rows = []
+    for line in part.split("\n"):
+        if line.startswith("| `"):
+            file, message = (re.findall(r"`([^`]*)`", cell) for cell in line.strip("|").split(" | "))
+            rows.append(("\n".join(file), message[0]))
+    return rows
+
+
+def test_the_table_of_mistakes_is_long_enough():
+    assert len(mistake_rows()) >= 20
+
+
+@pytest.mark.parametrize(("text", "message"), mistake_rows())
+def test_a_documented_mistake_gives_its_documented_message(text: str, message: str):
+    with pytest.raises(ConfigError) as caught:
+        parse(text.encode(), "gw.toml")
+    assert caught.value.mistakes == [message]
