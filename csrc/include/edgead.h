@@ -47,6 +47,12 @@ enum ead_status {
 
 #define EAD_FFT_MAX_LEN 4194304 /* points; Bluestein's inner length then still fits 32 bits with room */
 
+/* Which bins a saliency map uses and how. */
+#define EAD_SALIENCY_STREAM 0  /* the streaming detector's: bin 0 dropped */
+#define EAD_SALIENCY_SERVICE 1 /* the cloud service's, exactly: all bins, no floor */
+
+#define EAD_SALIENCY_MIN_LEN 4 /* points */
+
 /* A constant English text for a status, never NULL. */
 const char *ead_status_text(int status);
 
@@ -112,6 +118,27 @@ int ead_rfft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_re
 /* Inverse of ead_rfft: n/2 + 1 pairs in, n values out; the imaginary parts of bin 0 and, for even n, of bin
  * n/2 are ignored. */
 int ead_irfft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
+
+/* ---------------------------------------------------------------- saliency map of a whole window */
+
+/* Elements of work memory for a window of n points, 0 if n is outside EAD_SALIENCY_MIN_LEN..EAD_FFT_MAX_LEN.
+ */
+size_t ead_saliency_work_len(size_t n);
+
+/* Saliency map of a window by spectral residual: the transform divided by the geometric mean of the
+ * magnitudes of each bin and the two before it, and transformed back.  Source: arXiv 1906.03821, section 4.1,
+ * with the window of the mean trailing in raw bin order, as in the cloud service. plan      of
+ * EAD_FFT_COMPLEX, for the n points of the window x         n finite values; not changed rule
+ * EAD_SALIENCY_STREAM: bin 0 is dropped (an offset changes nothing) and bin 1 stands for the bins before it;
+ * each power gets a floor at this precision's rounding noise, so that a constant window gives 0 and not
+ * noise. EAD_SALIENCY_SERVICE: all bins; mean of one and two magnitudes at bins 0 and 1; a magnitude of
+ * exactly zero counts as 1; no floor map       n values out, >= 0, no unit: scaling x leaves it unchanged
+ * (STREAM always, SERVICE if no magnitude is zero); of the order of 1/sqrt(n) for noise; may be x work
+ * ead_saliency_work_len(n) elements, free afterwards The deviations of x from its mean must have squares that
+ * ead_real can hold n times over (in float: 1e-12 to 1e15). Returns EAD_OK, EAD_E_STATE (plan), EAD_E_LENGTH,
+ * EAD_E_RANGE (rule), EAD_E_WORK or EAD_E_NOT_FINITE. */
+int ead_saliency(const ead_fft_plan *plan, const ead_real *x, int rule, ead_real *map, ead_real *work,
+                 size_t work_len);
 
 #ifdef __cplusplus
 }

@@ -20,6 +20,8 @@
 #define ead_ifft ead32_ifft
 #define ead_rfft ead32_rfft
 #define ead_irfft ead32_irfft
+#define ead_saliency_work_len ead32_saliency_work_len
+#define ead_saliency ead32_saliency
 
 #undef EDGEAD_H_REAL
 #include "edgead.h"
@@ -35,6 +37,8 @@
 #undef ead_ifft
 #undef ead_rfft
 #undef ead_irfft
+#undef ead_saliency_work_len
+#undef ead_saliency
 #endif
 
 #endif

@@ -9,16 +9,31 @@
 
 #ifdef EAD_F32_SOURCE
 #define ead_i_unit_root ead32_i_unit_root
+#define ead_i_all_finite ead32_i_all_finite
 #define ead_i_fft_points ead32_i_fft_points
 #define ead_i_fft_work ead32_i_fft_work
 #define ead_i_fft_split ead32_i_fft_split
 #endif
+
+#ifdef EAD_REAL_FLOAT
+#define EAD_SQRT sqrtf
+#define EAD_EPSILON 1.1920928955078125e-7f
+#else
+#define EAD_SQRT sqrt
+#define EAD_EPSILON 2.220446049250313e-16
+#endif
+
+/* Power below which a bin is rounding noise, as a share of the mean power of a bin: (16 epsilon)^2. */
+#define EAD_POWER_FLOOR (256 * EAD_EPSILON * EAD_EPSILON)
 
 /* Half of a block's magic number: which kind of block this is; the other half is the size of ead_real. */
 #define EAD_MAGIC(kind) ((uint32_t)(kind) << 16 | 0xEA00u | (uint32_t)sizeof(ead_real))
 
 /* cos and sin of 2 pi k / n, 0 <= k < n, right to about 1.5 units of ead_wide's last place; no libm. */
 void ead_i_unit_root(uint64_t k, uint64_t n, ead_real *cosine, ead_real *sine);
+
+/* 1 if no value is NaN or infinite. */
+int ead_i_all_finite(const ead_real *x, size_t n);
 
 /* Points of a plan, 0 if it is not a plan of this kind and precision. */
 size_t ead_i_fft_points(const ead_fft_plan *plan, int kind);

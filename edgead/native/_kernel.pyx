@@ -25,3 +25,4 @@ cpdef check_status(int status):
 
 
 include "_fourier.pxi"
+include "_saliency.pxi"

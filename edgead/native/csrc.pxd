@@ -17,6 +17,9 @@ cdef extern from "edgead_f32.h" nogil:
         EAD_FFT_COMPLEX
         EAD_FFT_REAL
         EAD_FFT_MAX_LEN
+        EAD_SALIENCY_STREAM
+        EAD_SALIENCY_SERVICE
+        EAD_SALIENCY_MIN_LEN
 
     # Fourier transform; sizes in bytes, lengths in elements of the precision
     ctypedef struct ead_fft_plan:
@@ -38,3 +41,9 @@ cdef extern from "edgead_f32.h" nogil:
     int ead32_ifft(const ead32_fft_plan *plan, const float *x, float *out, float *work, size_t work_len)
     int ead32_rfft(const ead32_fft_plan *plan, const float *x, float *out, float *work, size_t work_len)
     int ead32_irfft(const ead32_fft_plan *plan, const float *x, float *out, float *work, size_t work_len)
+
+    # saliency map of a whole window; lengths in elements of the precision
+    size_t ead_saliency_work_len(size_t n)
+    int ead_saliency(const ead_fft_plan *plan, const double *x, int rule, double *map, double *work, size_t work_len)
+    size_t ead32_saliency_work_len(size_t n)
+    int ead32_saliency(const ead32_fft_plan *plan, const float *x, int rule, float *map, float *work, size_t work_len)
