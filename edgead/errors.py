@@ -62,7 +62,21 @@ class ModelPackageError(OuterWorldError):
 
 
 class StoreError(OuterWorldError):
-    """The state directory or its database failed."""
+    """The state directory or its database failed.
+
+    Parameters
+    ----------
+    message : str
+        A plain sentence: what failed, where, and what to do.
+    kind : {"full", "read_only", "io", "corrupt", "locked", "version", "missing"}
+        For code that must decide: ``full``, ``read_only`` and ``io`` may pass, so try again later; ``corrupt`` means
+        close the store and open it again (opening sets the damaged file aside); ``locked`` means another process
+        owns the directory; ``version`` means the file was written by a newer edgead; ``missing`` that there is none.
+    """
+
+    def __init__(self, message: str, *, kind: str = "io") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class BridgeError(OuterWorldError):

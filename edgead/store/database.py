@@ -1,0 +1,235 @@
+"""The SQLite file: made, examined, opened, and its errors put into plain sentences."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from edgead.errors import StoreError
+from edgead.store import log
+from edgead.store.directory import COMPANIONS, aside_name, set_aside, sync_directory
+from edgead.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, is_whole, row_crc
+
+PAGE_BYTES = 4096  # what file systems and flash translation layers write anyway; see docs/adr/0010
+CHECKPOINT_BYTES = (
+    4 * 1024 * 1024
+)  # log size at which pages are copied into the database file; see docs/adr/0010
+BUSY_S = 1.0  # how long a commit waits for another process that holds the file
+
+_SENTENCES = {
+    sqlite3.SQLITE_FULL: ("full", "the disk is full"),
+    sqlite3.SQLITE_READONLY: ("read_only", "the file or its file system is read-only"),
+    sqlite3.SQLITE_PERM: ("read_only", "access is denied"),
+    sqlite3.SQLITE_CORRUPT: ("corrupt", "the file is damaged"),
+    sqlite3.SQLITE_NOTADB: ("corrupt", "the file is not a database"),
+    sqlite3.SQLITE_BUSY: ("locked", "another process holds the file"),
+    sqlite3.SQLITE_LOCKED: ("locked", "another connection holds the file"),
+    sqlite3.SQLITE_CANTOPEN: ("io", "the file cannot be opened"),
+    sqlite3.SQLITE_IOERR: ("io", "the disk reported an error"),
+}
+
+
+class Damage(Exception):
+    """The file cannot be trusted.  The message says why."""
+
+
+def translate(error: sqlite3.Error, path: Path, doing: str) -> StoreError:
+    """Put an SQLite error into a plain sentence with its kind."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    kind, sentence = _SENTENCES.get(code & 0xFF, ("io", "SQLite failed"))
+    if isinstance(error, sqlite3.DatabaseError) and code & 0xFF == sqlite3.SQLITE_ERROR:
+        kind, sentence = "corrupt", "a table is not as edgead made it"
+    if kind == "io" and _is_read_only(path.parent):
+        kind, sentence = "read_only", "its file system is read-only"
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return StoreError(f"{path}: {doing}: {sentence} ({error}, {name})", kind=kind)
+
+
+def _is_read_only(directory: Path) -> bool:
+    """Whether the file system was made read-only, which SQLite reports as a plain I/O error at a write."""
+    try:
+        return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def plain_errors(path: Path, doing: str) -> Iterator[None]:
+    """Turn SQLite errors inside the block into `StoreError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(error, path, doing) from error
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open a connection in autocommit mode; `mode` is ``"ro"``, ``"rw"`` or ``"ro&immutable=1"``."""
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,  # opened by the main thread, then owned by the engine's
+        timeout=BUSY_S,
+    )
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    return connection
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the one writing connection, with the settings that docs/adr/0010 explains."""
+    connection = connect(path, "rw")
+    for setting in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "wal_autocheckpoint = 0",  # the store copies pages itself, so that it can count them and report errors
+        f"journal_size_limit = {2 * CHECKPOINT_BYTES}",  # a burst of snapshots does not keep its log for ever
+        "secure_delete = OFF",  # Debian's SQLite overwrites freed pages with zeros: flash wear for nothing
+        "temp_store = MEMORY",
+    ):
+        connection.execute(f"PRAGMA {setting}")
+    return connection
+
+
+def create(path: Path) -> None:
+    """Make an empty database at `path`: whole or not at all (made beside it, then renamed)."""
+    draft = path.with_name(f"{path.name}.new")
+    for end in (*COMPANIONS, "-journal"):
+        Path(f"{draft}{end}").unlink(missing_ok=True)
+    os.close(_create_private(draft))
+    connection = connect(draft, "rw")
+    with contextlib.closing(connection):
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("BEGIN")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        for statement in TABLES.values():
+            connection.execute(statement)
+        version = SCHEMA_VERSION
+        connection.execute("INSERT INTO schema_version VALUES (?, ?)", (version, row_crc((version,))))
+        connection.execute("INSERT INTO counters VALUES (1, 0, 0, 0, ?)", (row_crc((0, 0, 0)),))
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL")
+    os.rename(draft, path)
+    sync_directory(path.parent)
+
+
+def examine(path: Path) -> log.Loss | None:
+    """Look at an existing database without changing it.
+
+    Returns
+    -------
+    Loss or None
+        Committed frames of the log that cannot be read, when the rest is whole.
+
+    Raises
+    ------
+    Damage
+        If the file cannot be trusted.
+    StoreError
+        If it cannot be read, or was written by a newer edgead.
+    """
+    shm, wal = Path(f"{path}-shm"), Path(f"{path}-wal")
+    if path.stat().st_size == 0:
+        raise Damage("it is empty")
+    before = log.read_index(shm)
+    with contextlib.ExitStack() as stack:
+        try:
+            connection = connect(path, "ro")
+            # closed after the connection, else SQLite's locks on that file would go
+            index = stack.enter_context(contextlib.ExitStack())
+            stack.callback(connection.close)
+            _examine_tables(connection)
+            after = None
+            if shm.exists():
+                after = log.parse_index(index.enter_context(open(shm, "rb", buffering=0)).read(256))
+        except sqlite3.Error as error:
+            failure = translate(error, path, "looking at it")
+            if failure.kind == "corrupt":
+                raise Damage(str(error)) from error
+            raise failure from error
+    loss = log.find_loss(wal, before, after)
+    if loss is not None and loss.mixed:
+        raise Damage("its log was cut or damaged after part of it had been copied into the file")
+    return loss
+
+
+def _examine_tables(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise Damage("it is another program's database")
+    version, crc = connection.execute("SELECT version, crc FROM schema_version").fetchone() or (None, None)
+    if not is_whole(crc, (version,)):
+        raise Damage("its schema version is damaged")
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"the state was written by a newer edgead (schema {version}, this one knows {SCHEMA_VERSION}):"
+            " install that edgead again, or give this one an empty state_dir",
+            kind="version",
+        )
+    tables = dict(connection.execute("SELECT name, sql FROM sqlite_schema"))
+    if tables != TABLES:
+        raise Damage("its tables are not as edgead made them")
+    complaints = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+    if complaints != ["ok"]:
+        raise Damage("; ".join(complaints))
+
+
+class Opened(msgspec.Struct):
+    """A writing connection and what was noticed on the way to it."""
+
+    connection: sqlite3.Connection
+    notices: list[str]
+
+
+def open_writer(path: Path, now_ns: int) -> Opened:
+    """Open `path` for writing; create it when it is not there, set it aside when it is damaged."""
+    notices: list[str] = []
+    try:
+        notices += _settle(path, now_ns)
+        if not path.exists():
+            create(path)
+        return Opened(connect_writer(path), notices)
+    except sqlite3.Error as error:
+        raise translate(error, path, "opening it") from error
+
+
+def _settle(path: Path, now_ns: int) -> list[str]:
+    """Examine what is there and set aside what is damaged; sentences for people."""
+    wal = Path(f"{path}-wal")
+    try:
+        if not path.exists():
+            if wal.exists():
+                raise Damage("it is missing while its log is there")
+            return []
+        loss = examine(path)
+    except Damage as damage:
+        target = set_aside(path, now_ns)
+        return [
+            f"{path.name} was damaged ({damage}); set aside as {target.name}; starting with an empty state"
+        ]
+    if loss is None:
+        return []
+    return [_keep_log(wal, loss, now_ns)]
+
+
+def _keep_log(wal: Path, loss: log.Loss, now_ns: int) -> str:
+    """Copy a damaged log before SQLite cuts it back to its readable part."""
+    copy = aside_name(wal, now_ns)
+    told = (
+        f"{wal.name} was damaged or cut behind its frame {loss.readable}: what was saved after that is lost, the state"
+        " goes on from before"
+    )
+    try:
+        with open(wal, "rb") as source, os.fdopen(_create_private(copy), "wb") as target:
+            shutil.copyfileobj(source, target)
+    except OSError as error:
+        return f"{told}; the log could not be kept: {error.strerror}"
+    return f"{told}; the log was kept as {copy.name}"
+
+
+def _create_private(path: Path) -> int:
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
