@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from edgead.config.mistakes import Mistakes, nearest, show
 from edgead.config.settings import Config, MqttConfig, SeriesConfig
-from edgead.config.topics import literal_ids, path_fault, pattern_fault, template_fault
+from edgead.config.topics import field_name, literal_ids, pattern_fault, template_fault
 from edgead.univariate import DETECTORS
 
 _Key = TypeVar("_Key")
@@ -19,13 +19,13 @@ def check(config: Config, mistakes: Mistakes) -> None:
     for number, block in enumerate(config.series):
         path = f"series[{number}]"
         _check_paths(path, block, mistakes)
-        if block.topic and _check_topic(path, block, config.mqtt.topic_root, mistakes):
+        if block.topic and _check_topic(path, block, config, mistakes):
             first = _taken(topics, [(block.topic, value) for value in block.values], number)
             if first is not None:
                 expected = f"each topic and value once, series[{first}] has it"
                 mistakes.expected(f"{path}.topic", block.topic, expected)
                 continue
-            for series_id in literal_ids(block.topic, block.id, block.values):
+            for series_id in literal_ids(block.topic, block.id, _fields(block)):
                 first = _taken(ids, [series_id], number)
                 if first is not None:
                     mistakes.expected(f"{path}.id", series_id, f"each id once, series[{first}] has it")
@@ -52,10 +52,11 @@ def _check_mqtt(mqtt: MqttConfig, mistakes: Mistakes) -> None:
         mistakes.add("mqtt.username", " is missing: expected the user that password_file belongs to")
 
 
-def _check_topic(path: str, block: SeriesConfig, topic_root: str, mistakes: Mistakes) -> bool:
+def _check_topic(path: str, block: SeriesConfig, config: Config, mistakes: Mistakes) -> bool:
     fault = pattern_fault(block.topic)
-    if not fault and (block.topic + "/").startswith(topic_root + "/"):
-        fault = f'a topic outside "{topic_root}/", where edgead itself publishes'
+    own = f"{config.mqtt.topic_root}/{config.node.id}/"
+    if not fault and f"{block.topic}/".startswith(own):
+        fault = f'a topic outside "{own}", where edgead itself publishes'
     if fault:
         mistakes.expected(f"{path}.topic", block.topic, fault)
     elif fault := template_fault(block.id, block.topic):
@@ -66,15 +67,22 @@ def _check_topic(path: str, block: SeriesConfig, topic_root: str, mistakes: Mist
 def _check_paths(path: str, block: SeriesConfig, mistakes: Mistakes) -> None:
     for key, paths in (("value", block.values), ("time", (block.time,))):
         for one in paths:
-            if fault := path_fault(one):
-                mistakes.expected(f"{path}.{key}", one, fault)
-    if not block.values or len(set(block.values)) < len(block.values):
-        mistakes.expected(f"{path}.value", block.value, "at least one path, each once")
-    elif len(block.values) > 1 and "" in block.values:
+            if field_name(one) is None or len(one) > 256:
+                mistakes.expected(f"{path}.{key}", one, 'a path such as "value", "a.b" or "a.b[0]"')
+    if not block.values or len({field_name(value) for value in block.values}) < len(block.values):
+        mistakes.expected(f"{path}.value", block.value, "at least one path, each with another name")
+    elif isinstance(block.value, list) and "" in block.value:
         mistakes.expected(f"{path}.value", block.value, 'paths only, "" (bare number) stands alone')
+    if block.value == "" and block.time not in ("", "ts"):
+        mistakes.expected(f"{path}.time", block.time, 'no path, a bare number (value = "") carries no time')
     if block.detector not in DETECTORS:
         choices = ", ".join(f'"{name}"' for name in DETECTORS) + nearest(block.detector, DETECTORS)
         mistakes.expected(f"{path}.detector", block.detector, f"one of {choices}")
+
+
+def _fields(block: SeriesConfig) -> list[str]:
+    """Names that tell the values of one payload apart; a single value needs none."""
+    return [""] if isinstance(block.value, str) else [field_name(value) or value for value in block.value]
 
 
 def _is_file(path: Path) -> bool:

@@ -47,9 +47,9 @@ Topic = Annotated[
 TopicRoot = Annotated[
     str,
     Meta(
-        pattern=r"^[^+#/\x00\s]+(/[^+#/\x00\s]+)*$",
+        pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$",
         max_length=256,
-        description='topic levels without + # or spaces, e.g. "edgead" or "site1/edgead"',
+        description='levels of letters, digits, _ . - such as "edgead" or "site1/edgead"',
     ),
 ]
 Timeout = Annotated[int, _duration(0, 'a duration, e.g. "2s" or "5min"')]
@@ -153,7 +153,7 @@ class StoreConfig(Section, frozen=True, kw_only=True):
     Attributes
     ----------
     spool_rows, spool_bytes, spool_age : int
-        Bounds of the events waiting for the broker (rows, bytes, nanoseconds).
+        Bounds of the events waiting for the broker (rows, bytes, nanoseconds; age 0 = none).
     drop : {"oldest", "newest"}
         What goes first when a bound is reached.
     commit_interval, commit_readings : int
@@ -166,7 +166,7 @@ class StoreConfig(Section, frozen=True, kw_only=True):
 
     spool_rows: AtLeast1 = 100_000
     spool_bytes: Annotated[int, _size(64 * 1024, 'a size of at least 64KiB, e.g. "64MiB"')] = 64 * 2**20
-    spool_age: Annotated[int, _duration(10**9, 'a duration of at least 1s, e.g. "30d"')] = 30 * 86_400 * 10**9
+    spool_age: Annotated[int, _duration(0, 'a duration, e.g. "30d", or 0 for no bound')] = 30 * 86_400 * 10**9
     drop: Literal["oldest", "newest"] = "oldest"
     commit_interval: Annotated[
         int, _duration(10**6, 'a duration 1ms..1h, e.g. "1s"', at_most=3600 * 10**9)
@@ -219,8 +219,8 @@ class SeriesConfig(Section, frozen=True, kw_only=True):
     topic : str
         The only required key.  ``{name}`` binds one level, ``+`` is one level, ``#`` the rest.
     id : str
-        Template over the bindings; "" = the topic with dots for slashes.  ``{value}`` stands for the path of
-        the value; with several paths and no ``{value}``, ``.path`` is appended.
+        Template over the bindings; "" = the topic with dots for slashes.  Of a list of values each has its path
+        appended, or put where the template says ``{field}``.
     value : str or list of str
         Path of the value in a JSON payload, "" = the payload is a bare number; a list makes several series.
     time : str
@@ -270,6 +270,16 @@ class SeriesConfig(Section, frozen=True, kw_only=True):
     def values(self) -> tuple[str, ...]:
         """The value paths, one for each series of a topic."""
         return (self.value,) if isinstance(self.value, str) else tuple(self.value)
+
+    @property
+    def id_template(self) -> str | None:
+        """The template of ids; None = from the topic."""
+        return self.id or None
+
+    @property
+    def time_path(self) -> str | None:
+        """Path of the time; None = time of arrival."""
+        return None if self.value == "" else self.time or None
 
     @property
     def settings(self) -> SeriesSettings:

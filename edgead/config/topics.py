@@ -1,69 +1,85 @@
-"""Rules of topic patterns, id templates and payload paths."""
+"""Rules of topic patterns, id templates and payload paths, as the bridge will read them."""
 
 import re
 
-_BINDING = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_PATH = re.compile(r"[^.\[\]\s]+(\[[0-9]{1,6}\])*(\.[^.\[\]\s]+(\[[0-9]{1,6}\])*)*")
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+#: Stands in an id template for the field of the payload that the value came from.
+FIELD = "field"
+
+_BINDING = re.compile(r"\{([^{}]*)\}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PATH_STEP = re.compile(r"""(?:^|\.)([^.\[\]"]+)|\[(\d{1,6})\]|\["([^"]*)"\]""", re.ASCII)
 
 
 def bindings(pattern: str) -> list[str]:
-    """Names bound by a topic pattern, in order."""
+    """Names bound by a topic pattern or used by a template, in order."""
     return _BINDING.findall(pattern)
 
 
-def is_literal(pattern: str) -> bool:
-    """Whether the pattern is exactly one topic."""
-    return not any(mark in pattern for mark in "+#{")
-
-
 def pattern_fault(pattern: str) -> str:
-    """What is wrong with a topic pattern, or ""."""
+    """What was expected of a topic pattern instead, or "" when nothing is wrong."""
     levels = pattern.split("/")
-    if levels[0] == "$share":
-        return "no shared subscription: a broker deals its messages out and each series would miss readings"
-    if "#" in levels[:-1]:
-        return '"#" as the last level only'
-    if not pattern.isprintable():
-        return "a topic without control characters"
-    for level in levels:
-        if level in ("+", "#") or _BINDING.fullmatch(level):
-            continue
-        if any(mark in level for mark in "+#{}"):
-            return f'"+", "#" or a binding such as {{name}} to fill a whole level, got "{level}"'
-    names = bindings(pattern)
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        return f"each binding once, got {{{repeated[0]}}} twice"
-    return "{value} to be left to the id, it stands for the value path" if "value" in names else ""
+    if levels[0] in ("$share", "$queue"):
+        return "no shared subscription: the broker deals its messages out and each series would miss readings"
+    if "\0" in pattern or any("\ud800" <= letter <= "\udfff" for letter in pattern):
+        return "a topic without NUL and half characters"
+    for level in levels[:-1]:
+        if level == "#":
+            return '"#" as the last level only'
+    return next(filter(None, map(_level_fault, levels)), "") or _names_fault(bindings(pattern))
 
 
-def path_fault(path: str) -> str:
-    """What is wrong with a path into a payload, or ""."""
-    if not path or (len(path) <= 256 and _PATH.fullmatch(path)):
-        return ""
-    return 'a path such as "value", "a.b" or "a.b[0]"'
+def _level_fault(level: str) -> str:
+    text = _BINDING.sub("", level)
+    if level not in ("+", "#") and ("+" in level or "#" in level):
+        return f'"+" and "#" to fill a whole level, got "{level}"'
+    if "{" in text or "}" in text:
+        return f'a binding such as {{name}}, got "{level}"'
+    return f'text between two bindings of one level, got "{level}"' if "}{" in level else ""
 
 
-def template_fault(template: str, pattern: str) -> str:
-    """What is wrong with an id template for this topic pattern, or ""."""
-    known = [*bindings(pattern), "value"]
-    unbound = [name for name in bindings(template) if name not in known]
-    if unbound:
-        bound = ", ".join(f"{{{name}}}" for name in known)
-        return f"bindings of the topic only ({bound}), got {{{unbound[0]}}}"
+def _names_fault(names: list[str]) -> str:
+    for name in names:
+        if not _NAME.fullmatch(name) or name == FIELD:
+            return f"a binding of letters, digits and _ (not {FIELD}), got {{{name}}}"
+        if names.count(name) > 1:
+            return f"each binding once, got {{{name}}} twice"
     return ""
 
 
-def literal_ids(topic: str, template: str, values: tuple[str, ...]) -> list[str]:
+def template_fault(template: str, pattern: str) -> str:
+    """What was expected of an id template for this topic pattern instead, or ""."""
+    known = [*bindings(pattern), FIELD]
+    unbound = [name for name in bindings(template) if name not in known]
+    if not unbound:
+        return ""
+    return f"bindings of the topic only ({', '.join(f'{{{name}}}' for name in known)}), got {{{unbound[0]}}}"
+
+
+def field_name(path: str) -> str | None:
+    """Name of the field at a path, ``a.b.0`` for ``a.b[0]``; None when it is no path."""
+    steps, at = [], 0
+    while at < len(path):
+        found = _PATH_STEP.match(path, at)
+        if found is None:
+            return None
+        steps.append(next(part for part in found.groups() if part is not None))
+        at = found.end()
+    return ".".join(steps)
+
+
+def literal_ids(topic: str, template: str, fields: list[str]) -> list[str]:
     """Series ids of a block whose topic is one topic; nothing for a pattern.
 
-    The rule is the bridge's: dots for slashes where no template is given, ``{value}`` or an appended ``.path``
-    to tell several values apart, and ``_`` for every character an id cannot hold.
+    Parameters
+    ----------
+    topic, template : str
+        Without a template, the topic with dots for slashes.
+    fields : list of str
+        Names of the fields; ``[""]`` for a block of one value.  They replace ``{field}``, or are appended.
     """
-    if not is_literal(topic):
+    if any(mark in topic for mark in "+#{"):
         return []
     base = template or topic.replace("/", ".")
-    if len(values) > 1 and "{value}" not in base:
-        base += ".{value}"
-    return [_UNSAFE.sub("_", base.replace("{value}", value)) for value in values]
+    if "{field}" in base:
+        return [base.replace("{field}", field) for field in fields]
+    return [f"{base}.{field}" if field else base for field in fields]

@@ -150,10 +150,16 @@ def test_a_password_file_needs_a_user(tmp_path: Path):
     [
         ('topic = "$share/g/a"', "topic"),
         ('topic = "a\\u0000b"', "topic"),
-        ('topic = "{value}/a"', "topic"),
+        ('topic = "{field}/a"', "topic"),
+        ('topic = "{a}{b}/a"', "topic"),
+        ('topic = "{a/a"', "topic"),
+        ('topic = "a/{}"', "topic"),
         ('topic = "a"\nvalue = []', "value"),
         ('topic = "a"\nvalue = ["x", "x"]', "value"),
         ('topic = "a"\nvalue = ["x", ""]', "value"),
+        ('topic = "a"\nvalue = [""]', "value"),
+        ('topic = "a"\nvalue = ["x.0", "x[0]"]', "value"),
+        ('topic = "a"\nvalue = ""\ntime = "t"', "time"),
         ('topic = "a"\ntime = "a["', "time"),
         ('topic = "a"\ndetector = "spectral"', "detector"),
         ('topic = "a"\nmin_rel = nan', "min_rel"),
@@ -177,6 +183,13 @@ def test_one_topic_may_be_read_twice_by_different_paths():
 def test_ids_of_several_values_that_meet_are_told():
     text = '[[series]]\ntopic = "a"\nvalue = ["x", "y"]\n[[series]]\ntopic = "b"\nid = "a.y"\n'
     assert mistakes_of(text) == ['gw.toml:6: series[1].id = "a.y": expected each id once, series[0] has it']
+
+
+def test_the_bridge_gets_templates_and_time_paths_or_none():
+    (block,) = parse(b'[[series]]\ntopic = "press-{n}/a"\n').series
+    assert (block.id_template, block.time_path) == (None, "ts")
+    (block,) = parse(b'[[series]]\ntopic = "press-{n}/a"\nid = "{n}"\nvalue = ""\n').series
+    assert (block.id_template, block.time_path) == ("{n}", None)
 
 
 def test_a_block_that_is_no_table_does_not_hide_the_next():
