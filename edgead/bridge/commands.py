@@ -1,0 +1,201 @@
+"""Commands over MQTT: what is asked, by whom it is answered, and how far it is.
+
+A command is a message on ``cmd/{verb}`` or ``cmd/{verb}/{request}``.  It is answered on
+``cmd/{verb}/{request}/status``, or on the MQTT 5 response topic when the sender gives one: first ``init``,
+then ``executing``, then ``successful`` or ``failed`` with the reason.  A retained command is a command of
+the past: it is never executed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from edgead.bridge.messages import CommandState, CommandStatus, to_ms
+from edgead.bridge.topics import CommandAddress, Topics, is_id
+from edgead.errors import EdgeADError, InvalidInput
+
+MAX_COMMAND_BYTES: Final = 4096
+MAX_MUTE_S: Final = 366 * 86_400.0
+
+VERBS: Final = {
+    "ping": "answers; needs nothing",
+    "relearn": "forgets what a series has learned and starts over; needs the series",
+    "mute": "raises no events for a series, for ever or `for` seconds; needs the series",
+    "unmute": "raises events again; needs the series",
+}
+"""Every verb, in words."""
+
+_WITHOUT_SERIES = ("ping",)
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that was understood.
+
+    Attributes
+    ----------
+    series : str
+        ``""`` for verbs that need none.
+    for_s : float or None
+        How long, in seconds; None: until told otherwise.
+    """
+
+    verb: str
+    request: str
+    series: str = ""
+    for_s: float | None = None
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to publish."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    correlation: bytes | None = None
+
+
+Handler = Callable[[Command], str]
+"""Does what a verb says and returns a sentence about it; an `EdgeADError` makes the command fail with its text."""
+
+
+class _Arguments(msgspec.Struct, forbid_unknown_fields=True, rename={"for_s": "for"}):
+    """The payload of a command as an object."""
+
+    series: str = ""
+    for_s: float | None = None
+
+
+class Commands:
+    """The desk where commands are taken, executed and answered.
+
+    Parameters
+    ----------
+    topics : Topics
+        Of this node.
+    handlers : mapping of str to callable
+        Verb -> what does it; ``ping`` is answered without one.
+
+    Attributes
+    ----------
+    counts : dict of str to int
+        ``successful``, ``failed``, ``retained`` (ignored).
+    """
+
+    def __init__(self, topics: Topics, handlers: Mapping[str, Handler]) -> None:
+        self._topics = topics
+        self._handlers: dict[str, Handler] = {"ping": lambda command: "pong", **handlers}
+        self.counts = {"successful": 0, "failed": 0, "retained": 0}
+
+    def run(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        now_ns: int,
+        retain: bool = False,
+        response_topic: str | None = None,
+        correlation: bytes | None = None,
+    ) -> Iterator[Outgoing]:
+        """Execute the command of a message, step by step: every answer is yielded when it is true.
+
+        Nothing is yielded, and nothing done, for a retained command and for a topic that is no command.
+        """
+        address = self._topics.command(topic)
+        if address is None:
+            return
+        if retain:
+            self.counts["retained"] += 1
+            return
+        answer = _Answers(self._topics, address, now_ns, response_topic, correlation)
+        yield answer("init")
+        try:
+            command = read_command(address, payload)
+            handler = self._handlers.get(command.verb)
+            if handler is None:
+                raise InvalidInput(f"{command.verb}: this node does not do it")
+            yield answer("executing")
+            reason = handler(command)
+        except EdgeADError as error:
+            self.counts["failed"] += 1
+            yield answer("failed", str(error))
+        else:
+            self.counts["successful"] += 1
+            yield answer("successful", reason)
+
+
+class _Answers:
+    """Makes the answers of one command."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        address: CommandAddress,
+        now_ns: int,
+        response_topic: str | None,
+        correlation: bytes | None,
+    ) -> None:
+        self._address = address
+        self._ts = to_ms(now_ns)
+        self._topic = topics.command_status(address.verb, address.request)
+        self._correlation = None
+        if response_topic and _may_answer_on(response_topic, topics):
+            self._topic, self._correlation = response_topic, correlation
+
+    def __call__(self, status: CommandState, reason: str = "") -> Outgoing:
+        message = CommandStatus(
+            ts=self._ts, verb=self._address.verb, request=self._address.request, status=status, reason=reason
+        )
+        return Outgoing(topic=self._topic, payload=message.encode(), correlation=self._correlation)
+
+
+def _may_answer_on(topic: str, topics: Topics) -> bool:
+    """Not on our own topics: with our rights at the broker a sender could speak in our name there."""
+    return not (topic.startswith("$") or topics.is_own(topic) or any(each in topic for each in "+#\0"))
+
+
+def read_command(address: CommandAddress, payload: bytes) -> Command:
+    """Understand a command.
+
+    Parameters
+    ----------
+    address : CommandAddress
+        From the topic.
+    payload : bytes
+        Nothing, a bare series id, or ``{"series": "...", "for": 3600}``.
+
+    Raises
+    ------
+    InvalidInput
+        With the reason, for the sender.
+    """
+    verb = address.verb
+    if verb not in VERBS:
+        raise InvalidInput(f"{verb}: unknown command, expected one of {', '.join(VERBS)}")
+    arguments = _arguments(payload)
+    if not arguments.series and verb not in _WITHOUT_SERIES:
+        raise InvalidInput(f'{verb}: expected a series: its id, or {{"series": "..."}}')
+    if arguments.series and not is_id(arguments.series):
+        raise InvalidInput(f"series: expected letters, digits, '_', '.', '-', got {arguments.series[:80]!r}")
+    if arguments.for_s is not None and (verb != "mute" or not 0 < arguments.for_s <= MAX_MUTE_S):
+        raise InvalidInput(
+            f"for: expected seconds up to {MAX_MUTE_S:.0f}, with mute only, got {arguments.for_s}"
+        )
+    return Command(verb=verb, request=address.request, series=arguments.series, for_s=arguments.for_s)
+
+
+def _arguments(payload: bytes) -> _Arguments:
+    if len(payload) > MAX_COMMAND_BYTES:
+        raise InvalidInput(f"payload: expected at most {MAX_COMMAND_BYTES} bytes, got {len(payload)}")
+    try:
+        text = payload.decode("utf-8-sig").strip()
+        if not text:
+            return _Arguments()
+        if is_id(text):
+            return _Arguments(series=text)
+        if text.startswith('"'):
+            return _Arguments(series=msgspec.json.decode(text, type=str))
+        return msgspec.json.decode(text, type=_Arguments)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f'payload: expected a series id or {{"series": "..."}}: {error}') from None
