@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 from typing import get_type_hints
 
+import click
 import pytest
 
+from edgead.cli import cli
 from edgead.config import MqttConfig, SeriesConfig, TlsConfig, parse
 from edgead.config.settings import TABLES, Section
 from edgead.config.units import parse_duration, parse_size
@@ -69,3 +71,23 @@ def test_a_documented_mistake_gives_its_documented_message(text: str, message: s
     with pytest.raises(ConfigError) as caught:
         parse(text.encode(), "gw.toml")
     assert caught.value.mistakes == [message]
+
+
+COMMANDS = (ROOT / "docs" / "commands.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_command_and_option_is_documented(name: str):
+    part = COMMANDS.split(f"\n## `edgead {name}", 1)[1].split("\n## ", 1)[0]
+    documented = set(re.findall(r"`(--?[a-z-]+)`", "".join(re.findall(r"^\| (`-.*?) \|", part, re.M))))
+    options = {
+        option
+        for parameter in cli.commands[name].params
+        if isinstance(parameter, click.Option)
+        for option in parameter.opts
+    }
+    assert documented == options
+
+
+def test_no_command_is_documented_that_does_not_exist():
+    assert set(re.findall(r"^## `edgead (\w+)", COMMANDS, re.M)) == set(cli.commands)

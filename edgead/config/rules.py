@@ -25,7 +25,7 @@ def check(config: Config, mistakes: Mistakes) -> None:
                 expected = f"each topic and value once, series[{first}] has it"
                 mistakes.expected(f"{path}.topic", block.topic, expected)
                 continue
-            for series_id in literal_ids(block.topic, block.id, _fields(block)):
+            for series_id in literal_ids(block.topic, block.id, block.fields):
                 first = _taken(ids, [series_id], number)
                 if first is not None:
                     mistakes.expected(f"{path}.id", series_id, f"each id once, series[{first}] has it")
@@ -78,11 +78,6 @@ def _check_paths(path: str, block: SeriesConfig, mistakes: Mistakes) -> None:
     if block.detector not in DETECTORS:
         choices = ", ".join(f'"{name}"' for name in DETECTORS) + nearest(block.detector, DETECTORS)
         mistakes.expected(f"{path}.detector", block.detector, f"one of {choices}")
-
-
-def _fields(block: SeriesConfig) -> list[str]:
-    """Names that tell the values of one payload apart; a single value needs none."""
-    return [""] if isinstance(block.value, str) else [field_name(value) or value for value in block.value]
 
 
 def _is_file(path: Path) -> bool:

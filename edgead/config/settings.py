@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from edgead.config.topics import field_name, ids_of
 from edgead.config.units import parse_duration, parse_listen, parse_size
 from edgead.stream.settings import EngineSettings, LatePolicy, SeriesSettings
 from edgead.univariate import DetectorSettings
@@ -272,6 +273,13 @@ class SeriesConfig(Section, frozen=True, kw_only=True):
         return (self.value,) if isinstance(self.value, str) else tuple(self.value)
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """Names that tell the values of one payload apart; a single value needs none."""
+        return (
+            ("",) if isinstance(self.value, str) else tuple(field_name(path) or path for path in self.value)
+        )
+
+    @property
     def id_template(self) -> str | None:
         """The template of ids; None = from the topic."""
         return self.id or None
@@ -319,6 +327,13 @@ class Config(Section, frozen=True, kw_only=True):
     series: tuple[SeriesConfig, ...] = ()
     path: str = ""
     digest: str = ""
+
+    def block_of(self, series_id: str) -> SeriesConfig | None:
+        """The first block that can make a series of this id, or None."""
+        for block in self.series:
+            if any(ids_of(block.topic, block.id, field).fullmatch(series_id) for field in block.fields):
+                return block
+        return None
 
     @property
     def engine(self) -> EngineSettings:

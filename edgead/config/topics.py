@@ -1,11 +1,13 @@
 """Rules of topic patterns, id templates and payload paths, as the bridge will read them."""
 
 import re
+from collections.abc import Sequence
 
 #: Stands in an id template for the field of the payload that the value came from.
 FIELD = "field"
 
 _BINDING = re.compile(r"\{([^{}]*)\}")
+_VARYING = re.compile(r"\{[^{}]*\}|[+#]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PATH_STEP = re.compile(r"""(?:^|\.)([^.\[\]"]+)|\[(\d{1,6})\]|\["([^"]*)"\]""", re.ASCII)
 
@@ -67,14 +69,14 @@ def field_name(path: str) -> str | None:
     return ".".join(steps)
 
 
-def literal_ids(topic: str, template: str, fields: list[str]) -> list[str]:
+def literal_ids(topic: str, template: str, fields: Sequence[str]) -> list[str]:
     """Series ids of a block whose topic is one topic; nothing for a pattern.
 
     Parameters
     ----------
     topic, template : str
         Without a template, the topic with dots for slashes.
-    fields : list of str
+    fields : sequence of str
         Names of the fields; ``[""]`` for a block of one value.  They replace ``{field}``, or are appended.
     """
     if any(mark in topic for mark in "+#{"):
@@ -83,3 +85,14 @@ def literal_ids(topic: str, template: str, fields: list[str]) -> list[str]:
     if "{field}" in base:
         return [base.replace("{field}", field) for field in fields]
     return [f"{base}.{field}" if field else base for field in fields]
+
+
+def ids_of(topic: str, template: str, field: str) -> re.Pattern[str]:
+    """Matches the ids that a block gives its series of one field ("" = a block of one value)."""
+    base = template or topic.replace("/", ".")
+    if "{field}" in base:
+        base = base.replace("{field}", field)
+    elif field:
+        base = f"{base}.{field}"
+    text = [re.escape(part) for part in _VARYING.split(base)]
+    return re.compile(".+".join(text), re.DOTALL)

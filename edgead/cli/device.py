@@ -1,0 +1,124 @@
+"""Commands about a device: run, check, status."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from edgead.cli.options import config_option
+
+if TYPE_CHECKING:
+    from edgead.config import Config, SeriesConfig
+
+
+@click.command(short_help="Watch the broker and publish anomalies.")
+@config_option
+@click.pass_context
+def run(context: click.Context, config_file: str) -> None:
+    """Watch the broker and publish anomalies until SIGTERM or Ctrl-C.
+
+    A second start on the same state goes on where the first ended, however that was.
+
+    \b
+    Examples:
+      edgead run -c /etc/edgead/gateway.toml
+      EDGEAD_MQTT_PASSWORD=... edgead run -c gateway.toml
+      systemctl start edgead                    the same as a service (firmware-config/systemd)
+    """
+    from edgead import agent
+    from edgead.config import load
+
+    context.exit(agent.run(load(config_file)))
+
+
+@click.command(short_help="Check a configuration file.")
+@config_option
+def check(config_file: str) -> None:
+    """Check a configuration file and print what it makes the device do, and what that costs.
+
+    Exit code 0: right.  2: wrong, with every mistake in a line of its own.
+
+    \b
+    Examples:
+      edgead check -c gateway.toml
+      edgead check -c gateway.toml && systemctl reload edgead
+    """
+    from edgead.config import load
+
+    config = load(config_file)
+    click.echo(f"{config_file}: ok")
+    for line in _summary(config):
+        click.echo(f"  {line}")
+    for note in _notes(config):
+        click.echo(f"note: {note}")
+
+
+def _summary(config: "Config") -> list[str]:
+    from edgead.config.units import show_size
+
+    mqtt = config.mqtt
+    tls = " with TLS" if mqtt.tls else ""
+    lines = [
+        f"node     {config.node.id}, state in {config.node.state_dir}",
+        f"broker   {mqtt.host}:{mqtt.port}{tls}, MQTT {mqtt.protocol}, topics {mqtt.topic_root}/{config.node.id}/...",
+        f"http     {config.http.listen or 'none'}",
+    ]
+    if not config.series:
+        return [*lines, "series   none: no [[series]] in the file"]
+    budget = config.limits.memory_budget
+    total, most = 0, 0
+    for block in config.series:
+        count, each = _block_series(config, block), _series_bytes(block)
+        total, most = total + count * each, most + count
+        lines.append(f"series   {_describe(block)}, {count} at most, {show_size(each)} each")
+    most = min(most, config.limits.max_series)
+    lines.append(
+        f"memory   at most {show_size(min(total, budget))} for {most} series (budget {show_size(budget)})"
+    )
+    return lines
+
+
+def _describe(block: "SeriesConfig") -> str:
+    from edgead.config.units import show_duration
+
+    paths = ", ".join(value or "bare number" for value in block.values)
+    name = f" as {block.id}" if block.id else ""
+    judging = f"{block.detector}, window {block.window}, sensitivity {block.sensitivity}"
+    return f"{block.topic} ({paths}){name}: every {show_duration(block.interval)}, {judging}"
+
+
+def _block_series(config: "Config", block: "SeriesConfig") -> int:
+    """Series a block can make."""
+    if not any(mark in block.topic for mark in "+#{"):
+        return len(block.values)
+    return min(block.limit or config.limits.max_series, config.limits.max_series)
+
+
+def _series_bytes(block: "SeriesConfig") -> int:
+    """What the memory budget counts for one series of a block."""
+    from edgead.stream.engine import SERIES_OVERHEAD_BYTES
+    from edgead.univariate import make_detector
+
+    settings = block.settings
+    return make_detector(settings.detector, settings.judging).nbytes + SERIES_OVERHEAD_BYTES
+
+
+def _notes(config: "Config") -> list[str]:
+    """What is allowed and may still not be what was meant."""
+    from edgead.config import NodeConfig
+
+    notes = []
+    loopback = ("127.", "localhost:", "[::1]:")
+    if config.http.listen and not config.http.listen.startswith(loopback):
+        notes.append(f"http.listen = {config.http.listen!r} can be reached from outside, and has no login")
+    if config.node.id == NodeConfig().id and not config.mqtt.host.startswith(("127.", "localhost", "::1")):
+        notes.append("node.id is the default: two devices of one name would push each other off the broker")
+    if (
+        config.mqtt.username
+        and not config.mqtt.tls
+        and not config.mqtt.host.startswith(("127.", "localhost"))
+    ):
+        notes.append("the password goes over the network in clear: [mqtt.tls] would hide it")
+    wanted = sum(_block_series(config, block) * _series_bytes(block) for block in config.series)
+    if wanted > config.limits.memory_budget:
+        notes.append("not all of these series fit limits.memory_budget; those that come last are refused")
+    return notes

@@ -1,0 +1,123 @@
+"""Drawings of judged recordings (the one owner of matplotlib)."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgead.errors import InvalidInput
+from edgead.stream import Outcome
+
+#: Panels drawn at most; a taller picture cannot be looked at.
+MAX_PANELS = 16
+_INCHES = (12.0, 2.8)
+
+
+class Panel(msgspec.Struct, frozen=True):
+    """One series of a drawing; all arrays have shape (n,).
+
+    Attributes
+    ----------
+    name : str
+    times_ns : ndarray of int64
+    values, expected, lower, upper : ndarray of float64
+        NaN where there is none.
+    abnormal : ndarray of bool
+    changes : ndarray of bool, optional
+        Change points.
+    """
+
+    name: str
+    times_ns: NDArray[np.int64]
+    values: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    abnormal: NDArray[np.bool_]
+    changes: NDArray[np.bool_] | None = None
+
+
+class Gatherer:
+    """Keeps verdicts for a drawing."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[tuple[int, float, float, float, float, bool]]] = {}
+
+    def take(self, outcome: Outcome) -> None:
+        """Keep a batch."""
+        for v in outcome.verdicts:
+            row = (v.time_ns, v.value, v.expected, v.lower, v.upper, v.is_anomaly)
+            self._rows.setdefault(v.series_id, []).append(row)
+
+    def panels(self) -> list[Panel]:
+        """One panel for each series, in the order they were met."""
+        made = []
+        for name, rows in self._rows.items():
+            times, values, expected, lower, upper, abnormal = (np.array(column) for column in zip(*rows))
+            made.append(Panel(name, times, values, expected, lower, upper, abnormal))
+        return made
+
+
+def require() -> None:
+    """Say now, and not after minutes of work, that a drawing needs an extra.
+
+    Raises
+    ------
+    InvalidInput
+        If matplotlib is not there.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise InvalidInput("--plot needs matplotlib: pip install 'edgead[plot]'") from None
+
+
+def draw(path: str, title: str, panels: Sequence[Panel]) -> None:
+    """Draw values, expected value, band and anomalies into a file; its ending says the form (png, svg, pdf).
+
+    Raises
+    ------
+    InvalidInput
+        If the file cannot be written or its ending is unknown.
+    """
+    from matplotlib.figure import Figure
+
+    panels = panels[:MAX_PANELS]
+    size = (_INCHES[0], _INCHES[1] * len(panels) + 0.6)
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(title)
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, panel in zip(axes, panels, strict=True):
+        _draw_panel(axis, panel)
+    axes[0].legend(loc="upper left", ncols=5, fontsize="small", framealpha=0.85)
+    try:
+        figure.savefig(path, dpi=110)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"--plot {path}: {error}") from None
+
+
+def _draw_panel(axis, panel: Panel) -> None:  # type: ignore[no-untyped-def]
+    times = panel.times_ns.astype("datetime64[ns]")
+    axis.fill_between(
+        times, panel.lower, panel.upper, color="tab:blue", alpha=0.18, lw=0, label="normal band"
+    )
+    axis.plot(times, panel.values, color="0.25", lw=0.8, label="value")
+    axis.plot(times, panel.expected, color="tab:blue", lw=0.8, label="expected")
+    if panel.changes is not None:
+        for number, time in enumerate(times[panel.changes]):
+            axis.axvline(time, color="tab:orange", lw=1.2, label="" if number else "change point")
+    hit = panel.abnormal
+    axis.plot(times[hit], panel.values[hit], "o", color="tab:red", ms=3.5, label=f"anomaly ({hit.sum()})")
+    axis.set_ylabel(panel.name)
+    axis.margins(x=0.01)
+    _fit(axis, panel)
+
+
+def _fit(axis, panel: Panel) -> None:  # type: ignore[no-untyped-def]
+    """Let the values set the scale: a band that is wide while little is known would flatten them."""
+    finite = panel.values[np.isfinite(panel.values)]
+    if len(finite):
+        low, high = finite.min(), finite.max()
+        margin = 0.15 * (high - low) or 0.15 * abs(high) or 1.0
+        axis.set_ylim(low - margin, high + margin)

@@ -1,0 +1,126 @@
+"""``edgead status``: what the state directory says about a device."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgead.cli.options import config_option
+
+if TYPE_CHECKING:
+    from edgead.config import Config
+    from edgead.store import StoreView
+    from edgead.stream import Engine
+    from edgead.stream.series import Series
+
+_COLUMNS = ("series", "phase", "last reading", "value", "expected", "score", "from")
+
+
+@click.command(short_help="Show series, phases and spool of a device.")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="For programs: one object.")
+def status(config_file: str, as_json: bool) -> None:
+    """Show series, phases and waiting events, from the state directory: whether the agent runs or not.
+
+    It shows what was committed last, so it may be a commit interval old.
+
+    \b
+    Examples:
+      edgead status -c /etc/edgead/gateway.toml
+      edgead status -c gateway.toml --json | jq '.series[] | select(.phase == "stale")'
+    """
+    from edgead.config import load
+    from edgead.store import Store
+
+    config = load(config_file)
+    view = Store.read_only(Path(config.node.state_dir))
+    try:
+        engine = _restore(config, view)
+        series = sorted(engine.series.values(), key=lambda each: each.series_id)
+        if as_json:
+            _print_json(config, view, series)
+        else:
+            _print_text(config, view, series)
+    finally:
+        view.close()
+
+
+def _restore(config: "Config", view: "StoreView") -> "Engine":
+    """The engine as the agent would restore it now."""
+    from edgead.agent.intake import Intake
+    from edgead.bridge.topics import Topics
+    from edgead.stream import Engine
+
+    engine = Engine(config.engine)
+    intake = Intake(config, Topics(config.node.id, config.mqtt.topic_root), engine)
+    snapshots = {series_id: (seq, state) for series_id, seq, state in view.snapshots()}
+    engine.restore(snapshots, view.journal(), intake.settings_for)
+    return engine
+
+
+def _print_text(config: "Config", view: "StoreView", series: list["Series"]) -> None:
+    from collections import Counter
+
+    from edgead.cli.results import aligned
+    from edgead.config.units import show_duration, show_size
+
+    phases = Counter(each.phase for each in series)
+    spool = view.spool_stats()
+    counted = ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items()))
+    click.echo(f"node    {config.node.id}, state in {config.node.state_dir}")
+    click.echo(f"series  {len(series)}{': ' if series else ''}{counted}")
+    waiting = f"{spool.rows} events ({show_size(spool.bytes)}) wait for the broker"
+    if spool.oldest_ns is not None:
+        age_s = max(0, time.time_ns() - spool.oldest_ns) // 10**9
+        waiting += f", the oldest for {show_duration(age_s * 10**9)}"
+    click.echo(f"spool   {waiting}, {spool.dropped} were dropped")
+    click.echo(f"journal {view.journal_rows} entries ({show_size(view.journal_bytes)})")
+    for notice in view.notices:
+        click.echo(f"note: {notice}")
+    if series:
+        click.echo()
+        for line in aligned([_COLUMNS, *map(_cells, series)]):
+            click.echo(line)
+
+
+def _cells(series: "Series") -> tuple[str, ...]:
+    from edgead.cli.results import iso
+
+    verdict, phase = series.verdict, str(series.phase)
+    if phase == "learning":
+        phase = f"learning ({series.detector.needed} to go)"
+    if series.episode.is_open:
+        phase = f"{phase}, anomaly since {iso(series.episode.since_ns)}"
+    if verdict is None:
+        return (series.series_id, phase, "none", "", "", "", series.source)
+    expected = "" if verdict.expected != verdict.expected else f"{verdict.expected:.6g}"
+    judged = (iso(verdict.time_ns), f"{verdict.value:.6g}", expected, f"{verdict.score:.3g}")
+    return (series.series_id, phase, *judged, series.source)
+
+
+def _print_json(config: "Config", view: "StoreView", series: list["Series"]) -> None:
+    import msgspec
+
+    from edgead.bridge.messages import state_message
+
+    rows = [
+        {
+            "series": each.series_id,
+            "source": each.source,
+            "phase": each.phase,
+            "needed": each.detector.needed,
+            "open_since": each.episode.since_ns // 10**6 if each.episode.is_open else None,
+            "last": None if each.verdict is None else state_message(each.verdict),
+        }
+        for each in series
+    ]
+    body = {
+        "node": config.node.id,
+        "series": rows,
+        "spool": view.spool_stats(),
+        "journal": {"entries": view.journal_rows, "bytes": view.journal_bytes},
+        "notices": view.notices,
+    }
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(body)) + b"\n")

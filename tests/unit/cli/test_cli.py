@@ -1,0 +1,131 @@
+"""The command line itself: help, errors and exit codes, speed of starting."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from edgead import __version__
+from edgead.cli import call, cli
+
+COMMANDS = sorted(cli.commands)
+PROFILES = Path(__file__).parents[3] / "firmware-config" / "profiles"
+
+
+def test_the_commands_are_those_of_the_documents():
+    assert {"run", "check", "detect", "replay", "status", "demo"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_text_has_examples(edgead, command: str):
+    ran = edgead(command, "--help")
+    assert ran.code == 0
+    assert f"Examples:\n    edgead {command}" in ran.out.replace("      ", "    ")
+
+
+def test_without_a_command_the_help_is_shown(edgead):
+    ran = edgead()
+    assert (ran.code, ran.err) == (0, "")
+    assert "Commands:" in ran.out
+
+
+def test_the_version(edgead):
+    assert edgead("--version").out == f"edgead {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'."),
+        (["check"], "Missing option '-c' / '--config'."),
+        (
+            ["check", "-c", "none.toml"],
+            "none.toml: cannot be read (No such file or directory), expected a TOML file",
+        ),
+        (["detect", "none.csv"], "none.csv: cannot be read (No such file or directory), expected a CSV file"),
+        (["detect", "x.csv", "--window", "5"], "window: 5 is out of range, expected 12..8640"),
+        (["detect", "x.csv", "--detector", "magic"], "detector: 'magic' is unknown"),
+        (
+            ["detect", "x.csv", "--interval", "soon"],
+            "Invalid value for '--interval': 'soon': expected a duration",
+        ),
+        (["detect", "x.csv", "--series", "a"], "-c and --series belong together"),
+        (
+            ["replay", "x.csv", "--topic", "t", "--rate", "0"],
+            "Invalid value for '--rate': '0': expected rows a second",
+        ),
+    ],
+)
+def test_a_failure_is_one_line_and_exit_code_2(edgead, arguments: list[str], error: str):
+    ran = edgead(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"edgead: error: {error}")
+    assert ran.err.count("\n") == 1
+
+
+def test_every_mistake_of_a_configuration_has_its_line(edgead, tmp_path: Path):
+    (tmp_path / "gw.toml").write_text("[mqtt]\nport = 0\n[http]\nlisten = 5\n")
+    ran = edgead("check", "-c", tmp_path / "gw.toml")
+    assert ran.code == 2
+    assert [line.split(": ")[3].split(" ")[0] for line in ran.err.splitlines()] == [
+        "mqtt.port",
+        "http.listen",
+    ]
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES.glob("*.toml")), ids=lambda path: path.stem)
+def test_each_profile_passes_edgead_check(edgead, profile: Path):
+    ran = edgead("check", "-c", profile)
+    assert (ran.code, ran.err) == (0, "")
+    assert "note:" not in ran.out
+    assert "plant/{machine}/{variable} (value) as {machine}.{variable}: every 1s" in ran.out
+    assert "memory   at most " in ran.out
+
+
+def test_check_says_what_may_not_have_been_meant(edgead, tmp_path: Path):
+    (tmp_path / "gw.toml").write_text(
+        '[mqtt]\nhost = "broker"\nusername = "u"\n[http]\nlisten = "0.0.0.0:1"\n[limits]\nmemory_budget = "1MiB"\n'
+        '[[series]]\ntopic = "a/#"\n'
+    )
+    out = edgead("check", "-c", tmp_path / "gw.toml").out
+    for part in (
+        "can be reached from outside",
+        "node.id is the default",
+        "in clear",
+        "not all of these series fit",
+    ):
+        assert part in out
+
+
+def test_a_file_without_series_is_right_and_says_so(edgead, tmp_path: Path):
+    (tmp_path / "gw.toml").write_text("")
+    assert "no [[series]] in the file" in edgead("check", "-c", tmp_path / "gw.toml").out
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch):
+    def broken(context: click.Context) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "invoke", broken)
+    with pytest.raises(ZeroDivisionError):
+        call(["check"])
+
+
+def test_help_needs_neither_numpy_nor_msgspec():
+    code = "import sys; from edgead.cli import call; call(['--help']); print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    ).stdout.split()
+    assert not {"numpy", "msgspec", "paho", "sqlite3", "matplotlib"} & set(loaded)
+
+
+def test_a_reader_that_stops_reading_is_no_failure(tmp_path: Path):
+    (tmp_path / "r.csv").write_text("v\n" + "1\n" * 50_000)
+    command = f"{sys.executable} -m edgead detect r.csv --format json | head -n 1"
+    ran = subprocess.run(
+        command, shell=True, cwd=tmp_path, env={"PYTHONPATH": str(Path.cwd())}, capture_output=True
+    )
+    assert ran.stderr == b""
+    assert ran.stdout.count(b"\n") == 1
