@@ -81,6 +81,7 @@ def draw(path: str, title: str, panels: Sequence[Panel]) -> None:
     InvalidInput
         If the file cannot be written or its ending is unknown.
     """
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
     panels = panels[:MAX_PANELS]
@@ -90,6 +91,10 @@ def draw(path: str, title: str, panels: Sequence[Panel]) -> None:
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, panels, strict=True):
         _draw_panel(axis, panel)
+    locator = AutoDateLocator()
+    axes[-1].xaxis.set_major_locator(locator)
+    axes[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes[-1].set_xlabel("time (UTC)")
     axes[0].legend(loc="upper left", ncols=5, fontsize="small", framealpha=0.85)
     try:
         figure.savefig(path, dpi=110)
@@ -106,9 +111,11 @@ def _draw_panel(axis, panel: Panel) -> None:  # type: ignore[no-untyped-def]
     axis.plot(times, panel.expected, color="tab:blue", lw=0.8, label="expected")
     if panel.changes is not None:
         for number, time in enumerate(times[panel.changes]):
-            axis.axvline(time, color="tab:orange", lw=1.2, label="" if number else "change point")
+            label = "" if number else f"change point ({panel.changes.sum()})"
+            axis.axvline(time, color="tab:orange", lw=1.2, label=label)
     hit = panel.abnormal
-    axis.plot(times[hit], panel.values[hit], "o", color="tab:red", ms=3.5, label=f"anomaly ({hit.sum()})")
+    axis.plot(times[hit], panel.values[hit], "o", color="tab:red", ms=3.5, label="anomaly")
+    axis.set_title(f"{hit.sum()} abnormal", loc="right", fontsize="small")
     axis.set_ylabel(panel.name)
     axis.margins(x=0.01)
     _fit(axis, panel)
@@ -119,5 +126,5 @@ def _fit(axis, panel: Panel) -> None:  # type: ignore[no-untyped-def]
     finite = panel.values[np.isfinite(panel.values)]
     if len(finite):
         low, high = finite.min(), finite.max()
-        margin = 0.15 * (high - low) or 0.15 * abs(high) or 1.0
+        margin = 0.25 * (high - low) or 0.25 * abs(high) or 1.0
         axis.set_ylim(low - margin, high + margin)

@@ -1,0 +1,40 @@
+"""The unit file that we ship."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+FIRMWARE = Path(__file__).parents[2] / "firmware-config"
+UNIT = FIRMWARE / "systemd" / "edgead.service"
+
+
+def settings() -> dict[str, str]:
+    """Last value of each key."""
+    return dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(), re.M))
+
+
+def test_it_is_watched_and_has_a_user_of_its_own():
+    unit = settings()
+    assert (unit["Type"], unit["DynamicUser"], unit["RestartPreventExitStatus"]) == ("notify", "yes", "2")
+    assert int(unit["WatchdogSec"]) > 0
+    assert unit["ExecStart"] == "/usr/bin/edgead run -c /etc/edgead/edgead.toml"
+
+
+def test_its_state_directory_is_that_of_the_gateway_profiles():
+    for profile in ("gateway-512m", "gateway-2g"):
+        node = tomllib.loads((FIRMWARE / "profiles" / f"{profile}.toml").read_text())["node"]
+        assert node["state_dir"] == f"/var/lib/{settings()['StateDirectory']}"
+
+
+def test_it_is_exposed_no_more_than_stated():
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:  # another init system: what the tool would have looked at
+        assert {"ProtectSystem", "SystemCallFilter", "CapabilityBoundingSet"} <= settings().keys()
+        return
+    command = [analyze, "security", "--offline=true", "--no-pager", str(UNIT)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    exposure = re.search(r"Overall exposure level for edgead.service: ([0-9.]+)", printed)
+    assert exposure is not None
+    assert float(exposure[1]) <= 1.1
