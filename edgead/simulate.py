@@ -338,7 +338,7 @@ def inject(column: Column, fault: Fault, *, seed: int | Sequence[int] = 0) -> Co
     ==========  =====================================================================================
     ``spike``   values off by `size` sigma (interference, loose contact)
     ``step``    the same, for long (offset, recalibration, blocked impulse line)
-    ``drift``   off by a ramp from 0 to `size` sigma, then repaired (fouling, ageing sensor)
+    ``drift``   off by a ramp to `size` sigma over two thirds of the rows, stays, is repaired (fouling, ageing)
     ``frozen``  the last good value is repeated (transmitter hangs); the size is what the season makes of it
     ``noise``   scatter grows to `size` times its normal standard deviation (wear, bad earthing)
     ``season``  the planned cycle swings `size` sigma wider (positive) or narrower at its peak (other recipe)
@@ -379,7 +379,7 @@ def _faulty(
 ) -> FloatArray:
     offset = fault.size * column.sigma
     if fault.kind == "drift":
-        return now + offset * np.linspace(1.0 / fault.length, 1.0, fault.length)
+        return now + offset * np.minimum(np.arange(1, fault.length + 1) * 1.5 / fault.length, 1.0)
     if fault.kind == "frozen":
         return np.full(fault.length, column.values[fault.start - 1])
     if fault.kind == "noise":
@@ -488,8 +488,8 @@ def make_scenario(
     Returns
     -------
     Scenario
-        Faults of 4 to 8 sigma, the kinds dealt evenly; ``frozen`` and ``season`` go only to series whose
-        season swings enough to show them.
+        Faults of 4 to 8 sigma, the kinds dealt evenly, to each series one it has not had before while there
+        is one; ``frozen`` and ``season`` go only to series whose season swings enough to show them.
 
     Raises
     ------
@@ -511,10 +511,13 @@ def make_scenario(
             periods[series_id] = round(machine.period_s / step_s)
     step_ns = round(step_s * 1e9)
     labels: list[Label] = []
+    had: list[tuple[str, FaultKind]] = []
     rng = np.random.default_rng((seed, len(machines)))
     for stretch in range(stretches):
         begin = quiet_rows + stretch * spacing_rows
-        for series_id, kind in _deal(rng, columns):
+        dealt = _deal(rng, columns, had)
+        had += dealt
+        for series_id, kind in dealt:
             fault = _plan(rng, kind, columns[series_id], periods[series_id], begin, spacing_rows)
             columns[series_id] = inject(columns[series_id], fault, seed=(seed, len(labels), 1))
             first = start_ns + fault.start * step_ns
@@ -524,8 +527,10 @@ def make_scenario(
     return Scenario(start_ns, step_ns, columns, units, tuple(labels))
 
 
-def _deal(rng: np.random.Generator, columns: dict[str, Column]) -> list[tuple[str, FaultKind]]:
-    """One kind of fault for every series, each kind about equally often.
+def _deal(
+    rng: np.random.Generator, columns: dict[str, Column], had: list[tuple[str, FaultKind]]
+) -> list[tuple[str, FaultKind]]:
+    """One kind of fault for every series: one it has not had while there is one, each kind about equally often.
 
     A frozen value shows where the season moves on by 4 to 8 sigma in half a cycle.
     """
@@ -533,22 +538,26 @@ def _deal(rng: np.random.Generator, columns: dict[str, Column]) -> list[tuple[st
     swings = {series_id: np.ptp(column.season) / column.sigma for series_id, column in columns.items()}
     dealt: dict[str, FaultKind] = {}
 
-    def give(kind: FaultKind, fit: list[str], count: int) -> None:
-        free = [series_id for series_id in fit if series_id not in dealt]
+    def give(kind: FaultKind, fit: list[str]) -> None:
+        free = [each for each in fit if each not in dealt and (each, kind) not in had]
         rng.shuffle(free)
-        dealt.update(dict.fromkeys(free[:count], kind))
+        dealt.update(dict.fromkeys(free[:share], kind))
 
-    give("frozen", [s for s, swing in swings.items() if 8.0 <= swing <= 16.0], share)
-    give("season", [s for s, swing in swings.items() if swing >= 8.0], share)
-    rest = [kind for kind in FAULT_KINDS if kind not in ("frozen", "season")]
+    give("frozen", [each for each, swing in swings.items() if 8.0 <= swing <= 16.0])
+    give("season", [each for each, swing in swings.items() if swing >= 8.0])
+    others: list[FaultKind] = [kind for kind in FAULT_KINDS if kind not in ("frozen", "season")]
+    rest = [each for each in columns if each not in dealt]
     rng.shuffle(rest)
-    while len(dealt) < len(columns):
-        give(rest[len(dealt) % len(rest)], list(columns), 1)
+    rng.shuffle(others)
+    for each in rest:
+        so_far = [kind for _, kind in had] + list(dealt.values())
+        new = [kind for kind in others if (each, kind) not in had] or others
+        dealt[each] = min(new, key=so_far.count)
     return list(dealt.items())
 
 
 #: Rows a fault lasts, at least and at most; the last two in cycles of the machine.
-_LENGTHS = {"spike": (1, 3), "step": (60, 120), "drift": (120, 180), "noise": (60, 120)}
+_LENGTHS = {"spike": (1, 3), "step": (60, 120), "drift": (150, 240), "noise": (60, 120)}
 _CYCLES = {"frozen": (0.5, 0.75), "season": (1.0, 1.25)}
 
 
