@@ -8,8 +8,9 @@ FIELD = "field"
 
 _BINDING = re.compile(r"\{([^{}]*)\}")
 _VARYING = re.compile(r"\{[^{}]*\}|[+#]")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PATH_STEP = re.compile(r"""(?:^|\.)([^.\[\]"]+)|\[(\d{1,6})\]|\["([^"]*)"\]""", re.ASCII)
+_PATH_STEP = re.compile(r"""(?:^|(?<=.)\.)([^.\[\]"]+)|\[(\d{1,6})\]|\["([^"]*)"\]""", re.ASCII)
 
 
 def bindings(pattern: str) -> list[str]:
@@ -64,7 +65,8 @@ def field_name(path: str) -> str | None:
         found = _PATH_STEP.match(path, at)
         if found is None:
             return None
-        steps.append(next(part for part in found.groups() if part is not None))
+        key, index, quoted = found.groups()
+        steps.append(str(int(index)) if index else (quoted if key is None else key))
         at = found.end()
     return ".".join(steps)
 
@@ -88,11 +90,14 @@ def literal_ids(topic: str, template: str, fields: Sequence[str]) -> list[str]:
 
 
 def ids_of(topic: str, template: str, field: str) -> re.Pattern[str]:
-    """Matches the ids that a block gives its series of one field ("" = a block of one value)."""
+    """Matches the ids that a block gives its series of one field ("" = a block of one value).
+
+    Letters that an id cannot hold have become ``_`` in it, with a digest of eight digits at the end.
+    """
     base = template or topic.replace("/", ".")
     if "{field}" in base:
         base = base.replace("{field}", field)
     elif field:
         base = f"{base}.{field}"
-    text = [re.escape(part) for part in _VARYING.split(base)]
-    return re.compile(".+".join(text), re.DOTALL)
+    text = [re.escape(_UNSAFE.sub("_", part)) for part in _VARYING.split(base)]
+    return re.compile(".+".join(text) + "(?:-[0-9a-f]{8})?")
