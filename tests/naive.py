@@ -17,7 +17,7 @@ def saliency(x: Array, *, epsilon: float = np.finfo(float).eps) -> Array:
 
     `epsilon` is the rounding unit of the precision imitated; it sets the floor of a bin's power.
     """
-    deviation = x - x.mean()
+    deviation = x - x[0] - (x - x[0]).mean()  # a constant must give exact zeros
     bins = np.fft.fft(deviation)[1:]
     floor = (16 * epsilon) ** 2 * (deviation**2).sum()
     if floor == 0:
@@ -32,3 +32,9 @@ def service_saliency(x: Array) -> Array:
     """Spectral residual as the cloud service computes it: all bins, trailing mean, a magnitude of zero counts as 1."""
     bins = np.fft.fft(x)
     return np.abs(np.fft.ifft(bins / np.exp(_trailing_log_mean(np.abs(bins)))))
+
+
+def sliding_saliency(x: Array, window: int, *, epsilon: float = np.finfo(float).eps) -> Array:
+    """Saliency of each sample as the last of a window; before its start the series stands at its first value."""
+    padded = np.concatenate([np.full(window - 1, x[0]), x])
+    return np.array([saliency(padded[i : i + window], epsilon=epsilon)[-1] for i in range(len(x))])

@@ -21,6 +21,7 @@
 #define EDGEAD_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef EAD_CONFIG_FILE
 #include EAD_CONFIG_FILE
@@ -52,6 +53,17 @@ enum ead_status {
 #define EAD_SALIENCY_SERVICE 1 /* the cloud service's, exactly: all bins, no floor */
 
 #define EAD_SALIENCY_MIN_LEN 4 /* points */
+
+/* Instruction sets of the sliding step.  They differ in fused multiply-adds and in the order of nothing else:
+ * results agree to a few units of the last place times the square root of the length. */
+#define EAD_ISA_BEST 0     /* the best that this processor has */
+#define EAD_ISA_PORTABLE 1 /* what the compiler was told to aim at */
+#define EAD_ISA_AVX2 2     /* x86-64 with AVX2 and FMA */
+#define EAD_ISA_AVX512 3   /* x86-64 with AVX-512 F, DQ and VL */
+
+#define EAD_SLIDE_MIN_LEN 8     /* points of a sliding window */
+#define EAD_SLIDE_MAX_LEN 65536 /* points: a step costs as many nanoseconds, roughly */
+#define EAD_SLIDE_MAX_MEAN 64   /* saliencies in a streamed mean */
 
 /* A constant English text for a status, never NULL. */
 const char *ead_status_text(int status);
@@ -139,6 +151,67 @@ size_t ead_saliency_work_len(size_t n);
  * EAD_E_RANGE (rule), EAD_E_WORK or EAD_E_NOT_FINITE. */
 int ead_saliency(const ead_fft_plan *plan, const ead_real *x, int rule, ead_real *map, ead_real *work,
                  size_t work_len);
+
+/* ---------------------------------------------------------------- sliding saliency of the newest point */
+
+/* The saliency of the newest sample of a sliding window at a cost linear in the window and free of
+ * transforms: what ead_saliency(EAD_SALIENCY_STREAM) would give as the last value of its map.  Any length,
+ * primes too.
+ *
+ * A window that is not yet full counts as filled up, before its first sample, with that first sample's value.
+ */
+
+/* Twiddles of one window length, in one lent block, read-only once made: one serves all series of that
+ * length. */
+typedef struct ead_slide_table ead_slide_table;
+
+/* Bytes of a table, 0 if n is outside EAD_SLIDE_MIN_LEN..EAD_SLIDE_MAX_LEN: 2 n elements and 16. */
+size_t ead_slide_table_size(size_t n);
+
+/* Makes a table in the lent block.
+ *   isa       EAD_ISA_BEST, or the instruction set to use
+ * Returns EAD_OK, EAD_E_LENGTH, EAD_E_RANGE (isa is not of this processor or build) or EAD_E_WORK. */
+int ead_slide_table_init(ead_slide_table *table, size_t bytes, size_t n, int isa);
+
+/* The instruction set a table's steps use, EAD_ISA_PORTABLE or above; EAD_E_STATE if it is not a table. */
+int ead_slide_table_isa(const ead_slide_table *table);
+
+/* The state of one series, in one lent block without pointers: a checkpoint is a copy of its bytes. */
+typedef struct ead_slide ead_slide;
+
+/* Bytes of a state, 0 if n is outside EAD_SLIDE_MIN_LEN..EAD_SLIDE_MAX_LEN or mean_len above
+ * EAD_SLIDE_MAX_MEAN: at most 12 n + 4 mean_len + 128 in float and 24 n + 8 mean_len + 128 in double. */
+size_t ead_slide_size(size_t n, size_t mean_len);
+
+/* Makes an empty state in the lent block.
+ *   n         points of the window
+ *   mean_len  saliencies in the streamed mean, 0 = none is kept
+ * Returns EAD_OK, EAD_E_LENGTH (n), EAD_E_RANGE (mean_len) or EAD_E_WORK. */
+int ead_slide_init(ead_slide *state, size_t bytes, size_t n, size_t mean_len);
+
+/* Whether a block, a checkpoint say, is a whole and sound state of this version, precision and byte order,
+ * made with these n and mean_len.  Every block that was not made by this process must pass before it is used.
+ * Returns EAD_OK or EAD_E_STATE. */
+int ead_slide_check(const ead_slide *state, size_t bytes, size_t n, size_t mean_len);
+
+/* Takes the next sample, dropping the oldest of a full window.
+ *   table     of the same length as the state
+ *   x         finite; the difference to the window's mean is what is kept in ead_real
+ *   saliency  of x, out: >= 0, no unit, of the order of 1/sqrt(n) for noise
+ * Returns EAD_OK, EAD_E_STATE (no such state or table), EAD_E_NOT_FINITE, or EAD_E_RANGE if x is further than
+ * 1e140 (in float 1e14) from the window's level; on an error nothing has changed. */
+int ead_slide_feed(ead_slide *state, const ead_slide_table *table, ead_wide x, ead_real *saliency);
+
+/* Corrects a sample already taken, as if x had come in its place: saliencies still to come are those of the
+ * corrected window, those already given are not changed. age       0 = the newest, up to n - 1 and less than
+ * the samples taken Returns as ead_slide_feed; EAD_E_RANGE also if there is no sample of that age. */
+int ead_slide_replace(ead_slide *state, const ead_slide_table *table, size_t age, ead_wide x);
+
+/* Mean of the last mean_len saliencies given, or of as many as there are; 0 if none. */
+ead_real ead_slide_mean(const ead_slide *state);
+
+/* Samples taken since the state was made. */
+uint64_t ead_slide_count(const ead_slide *state);
 
 #ifdef __cplusplus
 }

@@ -22,6 +22,18 @@
 #define ead_irfft ead32_irfft
 #define ead_saliency_work_len ead32_saliency_work_len
 #define ead_saliency ead32_saliency
+#define ead_slide_table ead32_slide_table
+#define ead_slide_table_size ead32_slide_table_size
+#define ead_slide_table_init ead32_slide_table_init
+#define ead_slide_table_isa ead32_slide_table_isa
+#define ead_slide ead32_slide
+#define ead_slide_size ead32_slide_size
+#define ead_slide_init ead32_slide_init
+#define ead_slide_check ead32_slide_check
+#define ead_slide_feed ead32_slide_feed
+#define ead_slide_replace ead32_slide_replace
+#define ead_slide_mean ead32_slide_mean
+#define ead_slide_count ead32_slide_count
 
 #undef EDGEAD_H_REAL
 #include "edgead.h"
@@ -39,6 +51,18 @@
 #undef ead_irfft
 #undef ead_saliency_work_len
 #undef ead_saliency
+#undef ead_slide_table
+#undef ead_slide_table_size
+#undef ead_slide_table_init
+#undef ead_slide_table_isa
+#undef ead_slide
+#undef ead_slide_size
+#undef ead_slide_init
+#undef ead_slide_check
+#undef ead_slide_feed
+#undef ead_slide_replace
+#undef ead_slide_mean
+#undef ead_slide_count
 #endif
 
 #endif

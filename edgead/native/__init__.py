@@ -1,5 +1,29 @@
 """The one door to the C core.  Everything above imports from here, never the compiled file."""
 
-from edgead.native._kernel import STATUS_ERRORS, check_status, fft, ifft, irfft, rfft, saliency
+from edgead.native._kernel import (
+    ISA_NAMES,
+    STATUS_ERRORS,
+    Slide,
+    SlideTable,
+    check_status,
+    fft,
+    ifft,
+    irfft,
+    rfft,
+    saliency,
+    slide_table,
+)
 
-__all__ = ["STATUS_ERRORS", "check_status", "fft", "ifft", "irfft", "rfft", "saliency"]
+__all__ = [
+    "ISA_NAMES",
+    "STATUS_ERRORS",
+    "Slide",
+    "SlideTable",
+    "check_status",
+    "fft",
+    "ifft",
+    "irfft",
+    "rfft",
+    "saliency",
+    "slide_table",
+]

@@ -1,5 +1,6 @@
 # The binding: checks shapes, allocates, calls C without the GIL, turns a status into an exception.  No algorithm here.
 import functools
+import weakref
 
 import numpy as np
 
@@ -26,3 +27,4 @@ cpdef check_status(int status):
 
 include "_fourier.pxi"
 include "_saliency.pxi"
+include "_slide.pxi"

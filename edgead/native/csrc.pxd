@@ -1,5 +1,8 @@
 # Mirror of csrc/include/edgead.h, in its order, with units.
 
+from libc.stdint cimport uint64_t
+
+
 cdef extern from "edgead.h" nogil:
     enum:
         EAD_OK
@@ -20,6 +23,13 @@ cdef extern from "edgead_f32.h" nogil:
         EAD_SALIENCY_STREAM
         EAD_SALIENCY_SERVICE
         EAD_SALIENCY_MIN_LEN
+        EAD_ISA_BEST
+        EAD_ISA_PORTABLE
+        EAD_ISA_AVX2
+        EAD_ISA_AVX512
+        EAD_SLIDE_MIN_LEN
+        EAD_SLIDE_MAX_LEN
+        EAD_SLIDE_MAX_MEAN
 
     # Fourier transform; sizes in bytes, lengths in elements of the precision
     ctypedef struct ead_fft_plan:
@@ -47,3 +57,34 @@ cdef extern from "edgead_f32.h" nogil:
     int ead_saliency(const ead_fft_plan *plan, const double *x, int rule, double *map, double *work, size_t work_len)
     size_t ead32_saliency_work_len(size_t n)
     int ead32_saliency(const ead32_fft_plan *plan, const float *x, int rule, float *map, float *work, size_t work_len)
+
+    # sliding saliency of the newest point; sizes in bytes, n in points, age 0 = newest
+    ctypedef struct ead_slide_table:
+        pass
+    ctypedef struct ead_slide:
+        pass
+    size_t ead_slide_table_size(size_t n)
+    int ead_slide_table_init(ead_slide_table *table, size_t bytes, size_t n, int isa)
+    int ead_slide_table_isa(const ead_slide_table *table)
+    size_t ead_slide_size(size_t n, size_t mean_len)
+    int ead_slide_init(ead_slide *state, size_t bytes, size_t n, size_t mean_len)
+    int ead_slide_check(const ead_slide *state, size_t bytes, size_t n, size_t mean_len)
+    int ead_slide_feed(ead_slide *state, const ead_slide_table *table, ead_wide x, double *saliency)
+    int ead_slide_replace(ead_slide *state, const ead_slide_table *table, size_t age, ead_wide x)
+    double ead_slide_mean(const ead_slide *state)
+    uint64_t ead_slide_count(const ead_slide *state)
+
+    ctypedef struct ead32_slide_table:
+        pass
+    ctypedef struct ead32_slide:
+        pass
+    size_t ead32_slide_table_size(size_t n)
+    int ead32_slide_table_init(ead32_slide_table *table, size_t bytes, size_t n, int isa)
+    int ead32_slide_table_isa(const ead32_slide_table *table)
+    size_t ead32_slide_size(size_t n, size_t mean_len)
+    int ead32_slide_init(ead32_slide *state, size_t bytes, size_t n, size_t mean_len)
+    int ead32_slide_check(const ead32_slide *state, size_t bytes, size_t n, size_t mean_len)
+    int ead32_slide_feed(ead32_slide *state, const ead32_slide_table *table, ead_wide x, float *saliency)
+    int ead32_slide_replace(ead32_slide *state, const ead32_slide_table *table, size_t age, ead_wide x)
+    float ead32_slide_mean(const ead32_slide *state)
+    uint64_t ead32_slide_count(const ead32_slide *state)
