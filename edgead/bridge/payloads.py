@@ -26,6 +26,9 @@ Decode = Callable[[bytes, int], list[Decoded]]
 MAX_PAYLOAD_BYTES: Final = 1 << 20
 """Default bound: 1 MiB.  A larger payload is refused before it is looked at."""
 
+DEFAULT_VALUE: Final = "value"
+"""Path of a rule that says nothing: what most devices send, and the one path that takes a bare number as well."""
+
 MAX_VALUES: Final = 10_000
 """Default bound for the values of one array: 2.7 hours at one a second."""
 
@@ -107,7 +110,7 @@ def parse_path(path: str) -> _Path:
 
 
 def compile_decoder(
-    value: str | Sequence[str] = "value",
+    value: str | Sequence[str] = DEFAULT_VALUE,
     time: str | None = None,
     *,
     max_bytes: int = MAX_PAYLOAD_BYTES,
@@ -119,7 +122,8 @@ def compile_decoder(
     ----------
     value : str or list of str
         ``""``: the payload is one number as text.  A path: one value of a JSON document, or an array of
-        values.  A list of paths: several series; a message may hold some of them only.
+        values; the default path takes a bare number too.  A list of paths: several series; a message may
+        hold some of them only.
     time : str, optional
         Path of the time.  Without it, or where the message has none, the time of arrival counts.  An array
         has the step in milliseconds in ``dt`` beside it, and unless `time` says otherwise the time of its
@@ -151,7 +155,7 @@ def compile_decoder(
         raise InvalidInput("time: expected a path, got an empty text")
     time_path = None if time is None else parse_path(time)
     fields = [_Field(name, path, time_path, max_values) for name, path in zip(names, paths)]
-    return _json_decoder(fields, max_bytes)
+    return _json_decoder(fields, max_bytes, bare_too=value == DEFAULT_VALUE)
 
 
 def to_number(value: object) -> float:
@@ -220,8 +224,11 @@ def _bare_decoder(max_bytes: int) -> Decode:
     return decode
 
 
-def _json_decoder(fields: Sequence["_Field"], max_bytes: int) -> Decode:
-    """Decoder of JSON documents: the quick way for what comes all day, the thorough way for the rest."""
+def _json_decoder(fields: Sequence["_Field"], max_bytes: int, *, bare_too: bool) -> Decode:
+    """Decoder of JSON documents: the quick way for what comes all day, the thorough way for the rest.
+
+    With `bare_too` a document that is no object and no array is taken for the value itself.
+    """
     quick = _quick_reader(fields[0]) if len(fields) == 1 else None
 
     def decode(payload: bytes, arrival_ns: int) -> list[Decoded]:
@@ -230,7 +237,10 @@ def _json_decoder(fields: Sequence["_Field"], max_bytes: int) -> Decode:
             if found is not None:
                 return found
         _check_size(payload, max_bytes)
-        return _read_fields(fields, _parse(payload), arrival_ns)
+        document = _parse(payload)
+        if bare_too and not isinstance(document, (dict, list)):
+            return [("", arrival_ns, to_number(document), GOOD)]
+        return _read_fields(fields, document, arrival_ns)
 
     return decode
 

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Watch the broker and publish anomalies.")
 @config_option
-@click.pass_context
-def run(context: click.Context, config_file: str) -> None:
+def run(config_file: str) -> None:
     """Watch the broker and publish anomalies until SIGTERM or Ctrl-C.
 
     A second start on the same state goes on where the first ended, however that was.
@@ -24,10 +23,11 @@ def run(context: click.Context, config_file: str) -> None:
       EDGEAD_MQTT_PASSWORD=... edgead run -c gateway.toml
       systemctl start edgead                    the same as a service (firmware-config/systemd)
     """
-    from edgead import agent
-    from edgead.config import load
+    from pathlib import Path
 
-    context.exit(agent.run(load(config_file)))
+    from edgead import agent
+
+    agent.run(Path(config_file))
 
 
 @click.command(short_help="Check a configuration file.")

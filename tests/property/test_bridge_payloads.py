@@ -10,7 +10,7 @@ import os
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from edgead.bridge.payloads import CAUSES, PayloadError, compile_decoder, to_number
@@ -151,6 +151,7 @@ def test_the_quick_way_and_the_thorough_way_agree(document, rule) -> None:
     """A list of one path has no quick reader, so the two rules below take the two ways."""
     value, time = rule
     single = value if isinstance(value, str) else value[0]
+    assume(isinstance(document, (dict, list)) or single != "value")  # the default path takes bare numbers too
     payload = json.dumps(document).encode()
     answers = []
     for each in (single, [single, "nowhere"]):

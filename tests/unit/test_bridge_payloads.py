@@ -40,6 +40,15 @@ def test_bare_numbers(payload: bytes, value: float | None) -> None:
     assert [(field, time_ns, quality) for field, time_ns, _, quality in decoded] == [("", ARRIVAL_NS, "good")]
 
 
+@pytest.mark.parametrize("payload", [b"21.5", b'"21.5"', b" 21.5\n", b"null", b"NaN", b"true"])
+def test_the_default_path_takes_a_bare_number_too(payload: bytes) -> None:
+    want = compile_decoder("")(payload, ARRIVAL_NS)
+    assert repr(compile_decoder("value", "ts")(payload, ARRIVAL_NS)) == repr(want)
+    with pytest.raises(PayloadError) as caught:
+        compile_decoder("a.value", "ts")(payload, ARRIVAL_NS)
+    assert caught.value.cause == "no_value"
+
+
 @pytest.mark.parametrize(
     ("payload", "cause"),
     [
@@ -134,7 +143,7 @@ def put(document: object, path, leaf):
         (b'\xff{"value":21.5}', "not_text"),
         (b'{"value":"\xff"}', "not_text"),
         ('{"value":1}'.encode("utf-16"), "not_text"),
-        (b"21.5", "no_value"),
+        (b"hot", "not_json"),
         (b"[]", "no_value"),
         (b'{"Value":21.5}', "no_value"),
         (b'{"value":{"v":1}}', "not_a_number"),
