@@ -1,0 +1,129 @@
+"""Messages to readings: finds the rule of a topic, decodes the payload, takes new series into the engine.
+
+Nothing that comes over MQTT raises here: what cannot be read is counted by cause and offered as a dead letter, what is
+refused is counted with its reason.
+"""
+
+import logging
+from collections import Counter, OrderedDict
+
+from edgead.bridge.client import Incoming
+from edgead.bridge.payloads import Decode, PayloadError, compile_decoder, field_names
+from edgead.bridge.topics import Route, Router, TopicPattern, Topics
+from edgead.config import Config, SeriesConfig
+from edgead.records import Reading
+from edgead.stream import Engine, SeriesSettings
+
+log = logging.getLogger("edgead")
+
+#: Refused series remembered, so that each is looked at and logged once; beyond that the oldest are forgotten.
+REFUSALS_KEPT = 10_000
+
+
+class Rule:
+    """One ``[[series]]`` block, compiled."""
+
+    def __init__(self, block: SeriesConfig) -> None:
+        self.pattern = TopicPattern(block.topic, block.id or None)
+        self.fields = field_names(block.value)
+        self.decode: Decode = compile_decoder(block.value, block.time or None)
+        self.settings: SeriesSettings = block.settings
+        self.limit = block.limit
+        self.created = 0
+
+
+class Intake:
+    """The way in.
+
+    Parameters
+    ----------
+    config : Config
+    topics : Topics
+        Our own topics, which are never readings.
+    engine : Engine
+        Takes new series in.
+
+    Attributes
+    ----------
+    counts : Counter of str
+        ``unrouted``, ``retained_command`` ..., and ``payload_<cause>`` for payloads that could not be read.
+    refusals : OrderedDict of str to str
+        Series id -> why the engine did not take it.
+    dead_letters : list of (str, bytes, str)
+        Topic, payload and cause of what could not be read since the list was last emptied.
+    """
+
+    def __init__(self, config: Config, topics: Topics, engine: Engine) -> None:
+        self.counts: Counter[str] = Counter()
+        self.refusals: OrderedDict[str, str] = OrderedDict()
+        self.dead_letters: list[tuple[str, bytes, str]] = []
+        self._engine = engine
+        self.load(config, topics)
+
+    def load(self, config: Config, topics: Topics) -> None:
+        """Take the rules of a configuration; series of rules that stayed keep what they learned."""
+        self.rules = [Rule(block) for block in config.series]
+        self._router = Router([(rule.pattern, rule.fields) for rule in self.rules], own_prefix=topics.prefix)
+        self.refusals.clear()
+
+    @property
+    def filters(self) -> list[str]:
+        """What to subscribe to."""
+        return sorted({rule.pattern.filter for rule in self.rules})
+
+    def settings_for(self, series_id: str, source: str) -> SeriesSettings | None:
+        """Settings of a stored series, found again by where its readings came from; None when no rule has it."""
+        topic = source.partition(" ")[0]
+        for route in self._router.routes(topic):
+            if series_id in route.series_ids.values():
+                rule = self.rules[route.rule]
+                rule.created += 1
+                return rule.settings
+        return None
+
+    def read(self, message: Incoming, now_ns: int) -> list[Reading]:
+        """Readings of one message, of series that the engine has."""
+        routes = self._router.routes(message.topic)
+        if not routes:
+            self.counts["unrouted"] += 1
+            return []
+        known = self._engine.series
+        readings = []
+        for route in routes:
+            ids = route.series_ids
+            for field, time_ns, value, quality in self._decode(route, message):
+                series_id = ids.get(field)
+                if series_id is None:
+                    continue  # an earlier rule has the series of this field
+                if series_id in known or self._admit(series_id, route, field, message.topic, now_ns):
+                    readings.append(Reading(series_id, time_ns, value, quality))
+        return readings
+
+    def _decode(self, route: Route, message: Incoming) -> list[tuple[str, int, float, str]]:
+        try:
+            return self.rules[route.rule].decode(message.payload, message.received_ns)
+        except PayloadError as error:
+            self.counts[f"payload_{error.cause}"] += 1
+            self.dead_letters.append((message.topic, message.payload, error.cause))
+            log.debug("payload not readable", extra={"fields": {"topic": message.topic, "cause": error.cause}})
+            return error.decoded
+
+    def _admit(self, series_id: str, route: Route, field: str, topic: str, now_ns: int) -> bool:
+        """Take a new series in, unless a limit forbids it."""
+        if series_id in self.refusals:
+            self.counts["refused"] += 1
+            return False
+        rule = self.rules[route.rule]
+        if rule.limit and rule.created >= rule.limit:
+            refusal: str | None = f"more than limit = {rule.limit} series of this block"
+        else:
+            refusal = self._engine.add(series_id, f"{topic} {field}".rstrip(), rule.settings, now_ns)
+        if refusal is None:
+            rule.created += 1
+            return True
+        self.counts["refused"] += 1
+        self.refusals[series_id] = refusal
+        if len(self.refusals) > REFUSALS_KEPT:
+            self.refusals.popitem(last=False)
+        log.warning("series refused", extra={"fields": {"series": series_id, "reason": refusal}})
+        return False

@@ -1,0 +1,191 @@
+"""What the agent publishes: events from the spool, and the retained picture of the device.
+
+Events made while the broker is there are *live* and go first; what was in the spool when the connection came up is
+*backlog*, goes second and is marked as replay.  An event leaves the spool when the broker has acknowledged it.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+from edgead.bridge import encode
+from edgead.bridge.topics import Topics
+from edgead.records import Verdict
+from edgead.stream.engine import Engine
+from edgead.stream.series import Series
+
+#: Events on their way to the broker at one time.
+WINDOW = 64
+#: States and metas published in one turn of the loop.
+RETAINED_PER_TURN = 200
+
+
+class Publisher(Protocol):
+    """Publishes, or returns None: not connected, or too much on the way already."""
+
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int | None: ...  # noqa: D102
+
+
+class Spool(Protocol):
+    """The events on disk; `edgead.store.Store` is one."""
+
+    def peek(self, *, after: int = 0, through: int | None = None, limit: int = 100) -> list: ...  # type: ignore[type-arg] # noqa: D102
+    def acknowledge(self, seqs: list[int]) -> None: ...  # noqa: D102
+
+
+class _Told(msgspec.Struct):
+    """What was last published about the state of a series."""
+
+    is_anomaly: bool
+    phase: str
+    next_ns: int
+
+
+class Outgoing:
+    """The way out.
+
+    Parameters
+    ----------
+    spool, publisher
+        Where events come from and go to.
+    topics : Topics
+    engine : Engine
+        For the metas.
+    state_every_ns : int
+        Least processing time between two states of a series that did not change.
+    """
+
+    def __init__(
+        self, spool: Spool, publisher: Publisher, topics: Topics, engine: Engine, state_every_ns: int
+    ) -> None:
+        self._spool = spool
+        self._publisher = publisher
+        self._topics = topics
+        self._engine = engine
+        self._state_every_ns = state_every_ns
+        self._online = False
+        self._boundary = self._live = self._backlog = self._last_seq = 0
+        self._under_way: dict[int, int] = {}
+        self._told: dict[str, _Told] = {}
+        self._states: dict[str, Verdict] = {}
+        self._metas: dict[str, None] = {}
+
+    # ------------------------------------------------------------------ what happened
+
+    def connected(self, last_seq: int) -> None:
+        """The broker is there: everything in the spool up to `last_seq` is backlog; tell all metas and states anew."""
+        self._online = True
+        self._boundary = self._live = self._last_seq = last_seq
+        self._backlog = 0
+        self._under_way.clear()
+        self._told.clear()
+        for series in self._engine.series.values():
+            self._metas[series.series_id] = None
+            if series.verdict is not None:
+                self._states[series.series_id] = series.verdict
+
+    def disconnected(self) -> None:
+        """The broker is gone; what was under way goes again."""
+        self._online = False
+        self._under_way.clear()
+
+    def spooled(self, last_seq: int) -> None:
+        """Events up to `last_seq` are in the spool."""
+        self._last_seq = max(self._last_seq, last_seq)
+
+    def delivered(self, mid: int) -> None:
+        """The broker has the message."""
+        seq = self._under_way.pop(mid, None)
+        if seq is not None:
+            self._spool.acknowledge([seq])
+
+    def changed(self, series_ids: set[str]) -> None:
+        """The phase of these series changed."""
+        self._metas.update(dict.fromkeys(series_ids))
+
+    def note(self, verdicts: list[Verdict], now_ns: int) -> None:
+        """Keep what is worth telling of new verdicts: a change, or the first after the state interval."""
+        told_of, states = self._told, self._states
+        for verdict in verdicts:
+            told = told_of.get(verdict.series_id)
+            if (
+                told is None
+                or now_ns >= told.next_ns
+                or told.is_anomaly != verdict.is_anomaly
+                or told.phase != verdict.phase
+            ):
+                told_of[verdict.series_id] = _Told(
+                    verdict.is_anomaly, verdict.phase, now_ns + self._state_every_ns
+                )
+                states[verdict.series_id] = verdict
+
+    # ------------------------------------------------------------------ publishing
+
+    def pump(self) -> None:
+        """Publish what can be published now."""
+        if not self._online:
+            return
+        self._live = self._send_events(self._live, self._last_seq)
+        if self._live == self._last_seq:
+            self._backlog = self._send_events(self._backlog, self._boundary)
+        self._send_retained()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be published or acknowledged."""
+        sent = self._live == self._last_seq and self._backlog == self._boundary
+        return sent and not (self._under_way or self._states or self._metas)
+
+    def _send_events(self, after: int, through: int) -> int:
+        """Publish spooled events with numbers in (after, through]; returns up to where that went."""
+        while after < through and len(self._under_way) < WINDOW:
+            rows = self._spool.peek(after=after, through=through, limit=WINDOW - len(self._under_way))
+            if not rows:
+                return through
+            for row in rows:
+                replay = row.event.replay or row.seq <= self._boundary
+                series_id = row.event.verdict.series_id
+                mid = self._publisher.publish(
+                    self._topics.series(series_id, "anomaly", replay=replay),
+                    encode.event(row.event, seq=row.seq, replay=replay),
+                    1,
+                    False,
+                )
+                if mid is None:
+                    return after
+                self._under_way[mid] = row.seq
+                after = row.seq
+        return after
+
+    def _send_retained(self) -> None:
+        for _ in range(RETAINED_PER_TURN):
+            if self._metas:
+                series_id = next(iter(self._metas))
+                series = self._engine.series.get(series_id)
+                topic, payload = self._topics.series(series_id, "meta"), _meta(series)
+                if self._publisher.publish(topic, payload, 1, True) is None:
+                    return
+                del self._metas[series_id]
+            elif self._states:
+                series_id, verdict = next(iter(self._states.items()))
+                topic = self._topics.series(series_id, "state")
+                if self._publisher.publish(topic, encode.state(verdict), 0, True) is None:
+                    return
+                del self._states[series_id]
+            else:
+                return
+
+
+def _meta(series: Series | None) -> bytes:
+    """Meta of a series; empty, which takes the retained message back, for one that is gone."""
+    if series is None:
+        return b""
+    settings = series.settings
+    return encode.meta(
+        series.series_id,
+        source=series.source,
+        unit=settings.unit,
+        interval_ns=settings.step_ns,
+        detector=series.detector.model,
+        phase=series.phase,
+    )

@@ -1,0 +1,121 @@
+"""How the agent is: the numbers of the ``health`` message, of /metrics and of ``edgead status``."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from edgead.probe import Health, Metric
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Vitals(msgspec.Struct, frozen=True):
+    """One look at the agent; the JSON of the ``health`` topic has these keys.
+
+    Attributes
+    ----------
+    ts : int
+        Epoch milliseconds of the look: a stuck process shows by its age.
+    clock : str
+        ``"trusted"`` or ``"untrusted"``.
+    connected : bool
+        To the broker.
+    problems : list of str
+        What is degraded, in words.
+    loop_lag_ms : float
+        Longest turn of the loop since the last look.
+    inbox, inbox_limit : int
+        Messages waiting for the engine.
+    series, ready, stale, muted : int
+        Series in all, and by phase; the rest is learning.
+    readings, events, commits : int
+        Since the start.
+    dropped : dict of str to int
+        Readings and messages not judged, by cause.
+    spool_rows, spool_bytes, spool_dropped : int
+    spool_age_s : float
+        Age of the oldest event waiting for the broker.
+    state_bytes, rss_bytes : int
+        Memory of detector states; of the process.
+    bytes_written : int or None
+        To the disk since the start.
+    uptime_s : float
+    """
+
+    ts: int
+    clock: str
+    connected: bool
+    problems: list[str]
+    loop_lag_ms: float
+    inbox: int
+    inbox_limit: int
+    series: int
+    ready: int
+    stale: int
+    muted: int
+    readings: int
+    events: int
+    commits: int
+    dropped: dict[str, int]
+    spool_rows: int
+    spool_bytes: int
+    spool_dropped: int
+    spool_age_s: float
+    state_bytes: int
+    rss_bytes: int
+    bytes_written: int | None
+    uptime_s: float
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process (proc(5), statm)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+
+
+def phases(series: object) -> Counter[str]:
+    """How many series are in each phase."""
+    return Counter(each.phase for each in series)  # type: ignore[attr-defined]
+
+
+_GAUGES = {
+    "series": "Series watched.",
+    "inbox": "Messages waiting for the engine.",
+    "spool_rows": "Events waiting for the broker.",
+    "spool_bytes": "Bytes of events waiting for the broker.",
+    "spool_age_s": "Age of the oldest event waiting for the broker, seconds.",
+    "loop_lag_ms": "Longest turn of the loop, milliseconds.",
+    "state_bytes": "Memory of detector states.",
+    "rss_bytes": "Resident memory of the process.",
+    "uptime_s": "Seconds since the start.",
+}
+_COUNTERS = {
+    "readings": "Readings taken in.",
+    "events": "Events made.",
+    "commits": "Transactions of the store.",
+    "spool_dropped": "Events dropped by a full spool.",
+    "bytes_written": "Bytes written to the disk.",
+}
+
+
+def to_health(vitals: Vitals) -> Health:
+    """The same look as the HTTP probe shows it."""
+    metrics = [
+        Metric("up", "Whether the loop turns.", "gauge", 1),
+        Metric("connected", "Whether the broker is connected.", "gauge", vitals.connected),
+        *(Metric(name, text, "gauge", getattr(vitals, name)) for name, text in _GAUGES.items()),
+        *(
+            Metric(f"{name}_total", text, "counter", getattr(vitals, name) or 0)
+            for name, text in _COUNTERS.items()
+        ),
+        *(
+            Metric("series_phase", "Series by phase.", "gauge", count, (("phase", phase),))
+            for phase, count in (("ready", vitals.ready), ("stale", vitals.stale), ("muted", vitals.muted))
+        ),
+        *(
+            Metric("dropped_total", "Readings and messages not judged.", "counter", n, (("cause", cause),))
+            for cause, n in sorted(vitals.dropped.items())
+        ),
+    ]
+    return Health(True, vitals.connected and not vitals.problems, tuple(vitals.problems), tuple(metrics))
