@@ -8,6 +8,7 @@ import logging
 from collections import Counter, OrderedDict
 
 from edgead.bridge.client import Incoming
+from edgead.bridge.messages import DeadLetter, DeadLetters
 from edgead.bridge.payloads import Decode, PayloadError, compile_decoder, field_names
 from edgead.bridge.topics import Route, Router, TopicPattern, Topics
 from edgead.config import Config, SeriesConfig
@@ -46,17 +47,18 @@ class Intake:
     Attributes
     ----------
     counts : Counter of str
-        ``unrouted``, ``retained_command`` ..., and ``payload_<cause>`` for payloads that could not be read.
+        ``unrouted``, ``refused``, and ``payload_<cause>`` for payloads that could not be read.
     refusals : OrderedDict of str to str
         Series id -> why the engine did not take it.
-    dead_letters : list of (str, bytes, str)
-        Topic, payload and cause of what could not be read since the list was last emptied.
+    dead_letters : list of DeadLetter
+        Samples to send of what could not be read; the sender empties the list.
     """
 
     def __init__(self, config: Config, topics: Topics, engine: Engine) -> None:
         self.counts: Counter[str] = Counter()
         self.refusals: OrderedDict[str, str] = OrderedDict()
-        self.dead_letters: list[tuple[str, bytes, str]] = []
+        self.dead_letters: list[DeadLetter] = []
+        self._undelivered = DeadLetters()
         self._engine = engine
         self.load(config, topics)
 
@@ -104,7 +106,11 @@ class Intake:
             return self.rules[route.rule].decode(message.payload, message.received_ns)
         except PayloadError as error:
             self.counts[f"payload_{error.cause}"] += 1
-            self.dead_letters.append((message.topic, message.payload, error.cause))
+            letter = self._undelivered.report(
+                message.topic, message.payload, error.cause, str(error), message.received_ns
+            )
+            if letter is not None:
+                self.dead_letters.append(letter)
             log.debug("payload not readable", extra={"fields": {"topic": message.topic, "cause": error.cause}})
             return error.decoded
 

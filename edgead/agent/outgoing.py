@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from edgead.bridge import encode
+from edgead.bridge.messages import Meta, event_message, state_message, to_ms
 from edgead.bridge.topics import Topics
 from edgead.records import Verdict
 from edgead.stream.engine import Engine
@@ -147,7 +147,7 @@ class Outgoing:
                 series_id = row.event.verdict.series_id
                 mid = self._publisher.publish(
                     self._topics.series(series_id, "anomaly", replay=replay),
-                    encode.event(row.event, seq=row.seq, replay=replay),
+                    event_message(row.event, seq=row.seq, replay=replay).encode(),
                     1,
                     False,
                 )
@@ -169,7 +169,7 @@ class Outgoing:
             elif self._states:
                 series_id, verdict = next(iter(self._states.items()))
                 topic = self._topics.series(series_id, "state")
-                if self._publisher.publish(topic, encode.state(verdict), 0, True) is None:
+                if self._publisher.publish(topic, state_message(verdict).encode(), 0, True) is None:
                     return
                 del self._states[series_id]
             else:
@@ -180,12 +180,16 @@ def _meta(series: Series | None) -> bytes:
     """Meta of a series; empty, which takes the retained message back, for one that is gone."""
     if series is None:
         return b""
-    settings = series.settings
-    return encode.meta(
-        series.series_id,
-        source=series.source,
-        unit=settings.unit,
-        interval_ns=settings.step_ns,
+    topic, _, field = series.source.partition(" ")
+    needed = series.detector.needed
+    return Meta(
+        ts=to_ms(series.judged_ns),
+        series=series.series_id,
+        topic=topic,
+        field=field,
+        unit=series.settings.unit,
+        interval_s=series.settings.step_ns / 1e9,
         detector=series.detector.model,
         phase=series.phase,
-    )
+        reason=f"{needed} more readings needed" if series.phase == "learning" else "",
+    ).encode()

@@ -1,25 +1,25 @@
-"""How the agent is: the numbers of the ``health`` message, of /metrics and of ``edgead status``."""
+"""How the agent is: one look, shown as the ``health`` message and over HTTP."""
 
 import os
-from collections import Counter
 from pathlib import Path
 
 import msgspec
 
+from edgead.bridge import messages
+from edgead.bridge.messages import ClockTrust
 from edgead.probe import Health, Metric
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Vitals(msgspec.Struct, frozen=True):
-    """One look at the agent; the JSON of the ``health`` topic has these keys.
+    """One look at the agent.
 
     Attributes
     ----------
     ts : int
         Epoch milliseconds of the look: a stuck process shows by its age.
-    clock : str
-        ``"trusted"`` or ``"untrusted"``.
+    clock : {"trusted", "untrusted"}
     connected : bool
         To the broker.
     problems : list of str
@@ -45,7 +45,7 @@ class Vitals(msgspec.Struct, frozen=True):
     """
 
     ts: int
-    clock: str
+    clock: ClockTrust
     connected: bool
     problems: list[str]
     loop_lag_ms: float
@@ -74,9 +74,23 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
 
 
-def phases(series: object) -> Counter[str]:
-    """How many series are in each phase."""
-    return Counter(each.phase for each in series)  # type: ignore[attr-defined]
+def to_message(vitals: Vitals) -> messages.Health:
+    """The look as the ``health`` topic shows it."""
+    return messages.Health(
+        ts=vitals.ts,
+        state="degraded" if vitals.problems else "ok",
+        reasons=vitals.problems,
+        uptime_s=round(vitals.uptime_s, 3),
+        loop_lag_ms=round(vitals.loop_lag_ms, 3),
+        queue_depth=vitals.inbox,
+        received=vitals.readings,
+        series=vitals.series,
+        drops=vitals.dropped,
+        spool_rows=vitals.spool_rows,
+        spool_age_s=round(vitals.spool_age_s, 3),
+        rss_bytes=vitals.rss_bytes,
+        clock=vitals.clock,
+    )
 
 
 _GAUGES = {
@@ -100,7 +114,7 @@ _COUNTERS = {
 
 
 def to_health(vitals: Vitals) -> Health:
-    """The same look as the HTTP probe shows it."""
+    """The look as the HTTP probe shows it."""
     metrics = [
         Metric("up", "Whether the loop turns.", "gauge", 1),
         Metric("connected", "Whether the broker is connected.", "gauge", vitals.connected),

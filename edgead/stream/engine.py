@@ -1,7 +1,7 @@
 """The engine: owns the state of every series, and is the one way to feed, tick, command, save and restore them.
 
-Saving.  Every input is noted; `take_journal` hands the notes over as one entry.  The caller stores it together with the
-events it caused, and tells its number with `settle`.  `checkpoint` names the series whose state should be saved with
+Saving.  Every input is noted; `journal_entry` is the notes as bytes.  The caller stores it together with the events it
+caused, and says so with `settle`; when storing failed, the next entry holds the same inputs and those after them.  `checkpoint` names the series whose state should be saved with
 the same transaction, so that the journal never holds more than a stated number of readings; `forget_through` is the
 last journal entry that no series needs any more.
 """
@@ -191,13 +191,9 @@ class Engine:
 
     # ------------------------------------------------------------------ saving
 
-    def take_journal(self) -> bytes | None:
-        """The inputs since the last call as one journal entry; None when there were none."""
-        if not self._noted:
-            return None
-        entry = journal.encode(self._noted)
-        self._noted = []
-        return entry
+    def journal_entry(self) -> bytes | None:
+        """The inputs since the last `settle` as one journal entry; None when there were none."""
+        return journal.encode(self._noted) if self._noted else None
 
     def checkpoint(self, journal_readings: int) -> dict[str, bytes]:
         """Snapshots to store with the next entry.
@@ -221,8 +217,9 @@ class Engine:
         return taken
 
     def settle(self, journal_seq: int, saved: Iterable[str] = ()) -> None:
-        """Say that the entry and the snapshots last taken are stored, the entry under this number."""
+        """Say that the present entry and these snapshots are stored, the entry under this number."""
         self._journal_end = journal_seq
+        self._noted = []
         for series_id in saved:
             self._unsaved_readings -= self._unsaved.pop(series_id, (0, 0))[1]
             self._touched.pop(series_id, None)
@@ -230,6 +227,15 @@ class Engine:
             self._unsaved.setdefault(series_id, [journal_seq, 0])[1] += readings
             self._unsaved_readings += readings
         self._touched = {}
+
+    def save_all(self) -> dict[str, bytes]:
+        """Snapshots of every series."""
+        return {series_id: snapshot.dump(series) for series_id, series in self.series.items()}
+
+    @property
+    def unsettled_readings(self) -> int:
+        """Readings fed since the last `settle`."""
+        return sum(self._touched.values())
 
     @property
     def forget_through(self) -> int:

@@ -60,7 +60,7 @@ class Disk:
         self.events: list = []
 
     def commit(self, engine: Engine, events: list, journal_readings: int) -> None:
-        entry = engine.take_journal()
+        entry = engine.journal_entry()
         saved = engine.checkpoint(journal_readings)
         if entry is not None:
             self.seq += 1

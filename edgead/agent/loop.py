@@ -1,0 +1,326 @@
+"""The agent's loop: one thread that owns engine, store and everything published.
+
+One turn: take messages from the inbox, make readings of them, feed the engine, tick it, commit what came in together with
+what it caused, acknowledge the messages to the broker, publish.  The network has a thread of its own, which ends at the
+inbox; HTTP probes read the last `Vitals`.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from edgead._version import VERSION
+from edgead.agent import systemd
+from edgead.agent.clock import Clock
+from edgead.agent.intake import Intake
+from edgead.agent.outgoing import Outgoing
+from edgead.agent.saving import Saving
+from edgead.agent.vitals import Vitals, resident_bytes, to_health, to_message
+from edgead.bridge.client import Bridge, Connected, Delivered, Disconnected, Inbox, Incoming
+from edgead.bridge.commands import Command, Commands
+from edgead.bridge.messages import Info
+from edgead.bridge.topics import Topics
+from edgead.config import Config
+from edgead.errors import ConfigError
+from edgead.probe import Health
+from edgead.stream import Engine, Outcome
+from edgead.stream.journal import Verb
+from edgead.stream.series import NEVER
+
+log = logging.getLogger("edgead")
+
+#: Messages taken from the inbox in one turn.
+BATCH = 256
+#: Longest wait for a message, and with it the resolution of ticks, seconds.
+IDLE_S = 0.1
+#: Seconds between two ticks of the engine.
+TICK_S = 0.25
+HEALTH_EVERY_S = 30.0
+LOOK_EVERY_S = 1.0
+
+
+class Agent:
+    """Everything between the broker and the disk.
+
+    Parameters
+    ----------
+    config : Config
+    engine, saving, bridge, inbox, clock
+        Already made; see `edgead.agent.build`.
+    """
+
+    def __init__(
+        self, config: Config, engine: Engine, saving: Saving, bridge: Bridge, inbox: Inbox, clock: Clock
+    ) -> None:
+        self.config = config
+        self.engine = engine
+        self.saving = saving
+        self.topics = Topics(config.mqtt.topic_root, config.node.id)
+        self.intake = Intake(config, self.topics, engine)
+        self.outgoing = Outgoing(saving, bridge, self.topics, engine, config.mqtt.state_every)
+        self.vitals: Vitals | None = None
+        self._bridge = bridge
+        self._inbox = inbox
+        self._clock = clock
+        self._commands = Commands(self.topics, {verb: self._obey for verb in ("relearn", "mute", "unmute")})
+        self._counts: Counter[str] = Counter()
+        self._connected = False
+        self._reload: Callable[[], Config] | None = None
+        self._stopping = False
+        self._started_s = time.monotonic()
+        self._last_turn_s = self._started_s
+        self._longest_turn_s = 0.0
+        self._next_tick_s = self._next_look_s = self._next_health_s = 0.0
+        self._watchdog_s = systemd.watchdog_seconds()
+        self._next_watchdog_s = 0.0
+
+    # ------------------------------------------------------------------ life
+
+    def run(self) -> None:
+        """Turn until `stop`; then save everything and say goodbye."""
+        self._bridge.start(self.intake.filters)
+        systemd.notify(f"READY=1\nSTATUS=watching, {len(self.engine.series)} series known")
+        try:
+            while not self._stopping:
+                self.turn()
+        finally:
+            self._leave()
+
+    def stop(self) -> None:
+        """Ask the loop to end; safe from any thread and from a signal handler."""
+        self._stopping = True
+
+    def reload(self, load: Callable[[], Config]) -> None:
+        """Ask the loop to take another configuration; safe from a signal handler."""
+        self._reload = load
+
+    def turn(self) -> None:
+        """One turn of the loop."""
+        items = self._wait_for_disk() if self.saving.stalled else self._inbox.take(BATCH, IDLE_S)
+        now_ns = self._clock.now_ns()
+        began_s = time.monotonic()
+        self._take_in(items, now_ns)
+        if began_s >= self._next_tick_s:
+            self._next_tick_s = began_s + TICK_S
+            self._absorb(self.engine.tick(now_ns), now_ns)
+        if self._reload is not None:
+            self._take_config()
+        if self.saving.due(dry=len(items) < BATCH):
+            self._bridge.acknowledge(self.saving.commit(now_ns))
+            self.outgoing.spooled(self.saving.last_seq)
+        self.outgoing.pump()
+        self._look_after(began_s)
+
+    def _wait_for_disk(self) -> list[object]:
+        """Let the inbox fill, and the broker wait, while the disk takes nothing."""
+        time.sleep(IDLE_S)
+        return []
+
+    def _leave(self) -> None:
+        systemd.notify("STOPPING=1")
+        self._bridge.acknowledge(self.saving.commit(self._clock.now_ns(), everything=True))
+        self.outgoing.spooled(self.saving.last_seq)
+        until_s = time.monotonic() + 2.0
+        while not self.outgoing.idle and self._connected and time.monotonic() < until_s:
+            self._take_in(
+                [item for item in self._inbox.take(BATCH, 0.05) if not isinstance(item, Incoming)],
+                self._clock.now_ns(),
+            )
+            self.outgoing.pump()
+        self._bridge.stop()
+        self.saving.close()
+        log.info("stopped", extra={"fields": {"series": len(self.engine.series)}})
+
+    # ------------------------------------------------------------------ in
+
+    def _take_in(self, items: Iterable[object], now_ns: int) -> None:
+        readings = []
+        for item in items:
+            if isinstance(item, Incoming):
+                if self.topics.is_own(item.topic):
+                    self._absorb(self.engine.feed(readings, now_ns), now_ns)
+                    readings = []
+                    self._command(item, now_ns)
+                else:
+                    readings += self.intake.read(item, now_ns)
+                self.saving.receive(item.token)
+            elif isinstance(item, Delivered):
+                self.outgoing.delivered(item.mid)
+            elif isinstance(item, Connected):
+                self._greet(now_ns)
+            elif isinstance(item, Disconnected):
+                self._connected = False
+                self.outgoing.disconnected()
+                log.warning("broker lost", extra={"fields": {"reason": item.reason}})
+        if readings:
+            self._absorb(self.engine.feed(readings, now_ns), now_ns)
+
+    def _absorb(self, out: Outcome, now_ns: int) -> None:
+        if out.verdicts:
+            self.outgoing.note(out.verdicts, now_ns)
+        if out.changed:
+            self.outgoing.changed(out.changed)
+        if out.events:
+            self._counts["events"] += len(out.events)
+            self.saving.add(out.events)
+            for event in out.events:
+                fields = {"series": event.verdict.series_id, "event": event.event, "id": event.id}
+                log.info("anomaly", extra={"fields": fields})
+
+    # ------------------------------------------------------------------ commands
+
+    def _command(self, message: Incoming, now_ns: int) -> None:
+        answers = self._commands.run(
+            message.topic,
+            message.payload,
+            now_ns=now_ns,
+            retain=message.retain,
+            response_topic=message.response_topic,
+            correlation=message.correlation,
+        )
+        for answer in answers:
+            self._bridge.publish(
+                answer.topic, answer.payload, answer.qos, answer.retain, correlation=answer.correlation
+            )
+
+    def _obey(self, command: Command) -> str:
+        now_ns = self._clock.now_ns()
+        until_ns = NEVER if command.for_s is None else now_ns + int(command.for_s * 1e9)
+        verb: Verb = command.verb  # type: ignore[assignment]
+        self._absorb(self.engine.command(verb, command.series, now_ns, until_ns=until_ns), now_ns)
+        return f"{command.series} is {self.engine.series[command.series].phase}"
+
+    def _take_config(self) -> None:
+        """Swap the rules: a bad file changes nothing, series whose settings stayed keep all they learned."""
+        load, self._reload = self._reload, None
+        assert load is not None
+        systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            config = load()
+        except ConfigError as error:
+            log.error("configuration refused, the old one stays", extra={"fields": {"reason": str(error)}})
+        else:
+            self._apply(config)
+        systemd.notify("READY=1")
+
+    def _apply(self, config: Config) -> None:
+        fixed = [
+            name
+            for name in ("node", "mqtt", "http", "store", "limits")
+            if getattr(config, name) != getattr(self.config, name)
+        ]
+        if fixed:
+            log.warning("these sections need a restart", extra={"fields": {"sections": ",".join(fixed)}})
+        self.config = config
+        self.intake.load(config, self.topics)
+        changed, removed = set(), []
+        for series_id, series in list(self.engine.series.items()):
+            settings = self.intake.settings_for(series_id, series.source)
+            if settings is None:
+                self.engine.remove(series_id)
+                removed.append(series_id)
+            elif settings != series.settings:
+                self.engine.configure(series_id, settings)
+                changed.add(series_id)
+        self.saving.retire(removed)
+        self._bridge.subscribe(self.intake.filters)
+        self.outgoing.changed(changed | set(removed))
+        log.info("configuration taken", extra={"fields": {"changed": len(changed), "removed": len(removed)}})
+
+    # ------------------------------------------------------------------ out
+
+    def _greet(self, now_ns: int) -> None:
+        """Birth, in the order of docs/mqtt-api.md; the bridge has subscribed and said online before."""
+        self._connected = True
+        info = Info(
+            ts=now_ns // 10**6,
+            node=self.config.node.id,
+            version=VERSION,
+            config_sha256=self.config.digest,
+            models={},
+            capabilities=["series", "commands"],
+            clock=self._clock.trust,
+        )
+        self._bridge.publish(self.topics.info, info.encode(), 1, True)
+        self.outgoing.connected(self.saving.last_seq)
+        self._next_health_s = 0.0
+        log.info("broker connected", extra={"fields": {"host": self.config.mqtt.host, "port": self.config.mqtt.port}})
+
+    def _look_after(self, began_s: float) -> None:
+        """Health, watchdog, dead letters, clock: what is due once in a while."""
+        for letter in self.intake.dead_letters:
+            self._bridge.publish(self.topics.deadletter, letter.encode(), 0, False)
+        self.intake.dead_letters.clear()
+        now_s = time.monotonic()
+        self._longest_turn_s = max(self._longest_turn_s, now_s - began_s)
+        if self._watchdog_s and now_s >= self._next_watchdog_s:
+            self._next_watchdog_s = now_s + self._watchdog_s
+            systemd.notify("WATCHDOG=1")
+        self._last_turn_s = now_s
+        if now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + LOOK_EVERY_S
+        step_ns = self._clock.watch()
+        if step_ns:
+            log.warning("wall clock stepped", extra={"fields": {"seconds": round(step_ns / 1e9, 3)}})
+        self.vitals = self._look(now_s)
+        if self._connected and now_s >= self._next_health_s:
+            self._next_health_s = now_s + HEALTH_EVERY_S
+            self._bridge.publish(self.topics.health, to_message(self.vitals).encode(), 0, False)
+
+    def _look(self, now_s: float) -> Vitals:
+        phases = Counter(series.phase for series in self.engine.series.values())
+        spool = self.saving.spool_stats()
+        now_ns = self._clock.now_ns()
+        lag_s, self._longest_turn_s = self._longest_turn_s, 0.0
+        commands = {f"command_{name}": n for name, n in self._commands.counts.items() if name != "successful"}
+        return Vitals(
+            ts=now_ns // 10**6,
+            clock=self._clock.trust,
+            connected=self._connected,
+            problems=self._problems(),
+            loop_lag_ms=lag_s * 1e3,
+            inbox=len(self._inbox),
+            inbox_limit=self.config.limits.inbox,
+            series=len(self.engine.series),
+            ready=phases["ready"],
+            stale=phases["stale"],
+            muted=phases["muted"],
+            readings=self.engine.counts["readings"],
+            events=self._counts["events"],
+            commits=self.saving.commits,
+            dropped={
+                **{name: n for name, n in self.engine.counts.items() if name != "readings"},
+                **self.intake.counts,
+                **{name: n for name, n in commands.items() if n},
+            },
+            spool_rows=spool.rows,
+            spool_bytes=spool.bytes,
+            spool_dropped=spool.dropped,
+            spool_age_s=max(0.0, (now_ns - spool.oldest_ns) / 1e9) if spool.oldest_ns else 0.0,
+            state_bytes=self.engine.memory_bytes,
+            rss_bytes=resident_bytes(),
+            bytes_written=self.saving.bytes_written,
+            uptime_s=now_s - self._started_s,
+        )
+
+    def _problems(self) -> list[str]:
+        problems = list(self.saving.problems)
+        if not self._connected:
+            problems.append("broker: not connected")
+        if self._clock.trust == "untrusted":
+            problems.append("clock: not set, or behind where it was; judging in order of arrival")
+        if self.intake.refusals:
+            problems.append(f"limits: {len(self.intake.refusals)} series refused")
+        return problems
+
+    def health(self) -> Health:
+        """For the probe, from another thread: the last look, and whether the loop still turns."""
+        vitals = self.vitals
+        if vitals is None:
+            return Health(live=True, ready=False, problems=("starting",))
+        health = to_health(vitals)
+        if time.monotonic() - self._last_turn_s > 10 * LOOK_EVERY_S:
+            return Health(False, False, ("the loop does not turn", *health.problems), health.metrics)
+        return health

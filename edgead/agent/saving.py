@@ -1,0 +1,196 @@
+"""When and how the agent commits: state, events and acknowledgements in one step.
+
+A commit is due when the inbox ran dry, by count, and by time, but an idle device must not write at each reading:
+
+* events are committed at once: an alarm waits for nothing;
+* a dry inbox commits once `ACK_EAGER` messages wait for their acknowledgement (a broker that allows few messages in flight
+  would otherwise stand still), or `commit_interval` after the first of them;
+* `commit_readings` readings commit in any case.
+
+A disk that takes nothing is not the end: the batch is kept and tried again, the broker keeps what it has not been
+acknowledged for, and `problems` says so.
+"""
+
+import logging
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from edgead.config import StoreConfig
+from edgead.errors import StoreError
+from edgead.records import Event
+from edgead.store import SpoolRow, SpoolStats, Store, StoreLimits
+from edgead.stream import Engine
+
+log = logging.getLogger("edgead")
+
+#: Messages waiting for their acknowledgement that make a dry inbox commit; brokers allow 20 in flight by default.
+ACK_EAGER = 10
+#: Seconds between two tries of a commit that failed.
+RETRY_S = 1.0
+#: Commits' worth of readings that may wait in memory for a disk that takes nothing, before the inbox is left to fill.
+STALL_COMMITS = 4
+
+
+class Saving:
+    """The store as the loop uses it.
+
+    Parameters
+    ----------
+    directory : Path
+        Of the state.
+    settings : StoreConfig
+    engine : Engine
+    now_ns : int
+        Wall clock.
+
+    Attributes
+    ----------
+    problems : list of str
+        What is degraded, in words.
+    commits : int
+        Since the start.
+    """
+
+    def __init__(self, directory: Path, settings: StoreConfig, engine: Engine, *, now_ns: int) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._limits = StoreLimits(
+            spool_rows=settings.spool_rows,
+            spool_bytes=settings.spool_bytes,
+            spool_age_s=settings.spool_age // 10**9,
+            drop=settings.drop,
+        )
+        self._engine = engine
+        self._store = Store.open(directory, self._limits, now_ns=now_ns)
+        self.problems: list[str] = []
+        self.commits = 0
+        self._events: list[Event] = []
+        self._tokens: list[object] = []
+        self._retired: list[str] = []
+        self._waiting_since_s = 0.0
+        self._retry_at_s = 0.0
+        self._tell_notices()
+
+    def _tell_notices(self) -> None:
+        for notice in self._store.notices:
+            log.error("store", extra={"fields": {"notice": notice}})
+        self._store.notices.clear()
+
+    # ------------------------------------------------------------------ what waits
+
+    def receive(self, token: object) -> None:
+        """A message whose effect is in the engine, to be acknowledged with the next commit."""
+        if not self._tokens and not self._events:
+            self._waiting_since_s = time.monotonic()
+        self._tokens.append(token)
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Events for the spool."""
+        self._events += events
+
+    def retire(self, series_ids: Collection[str]) -> None:
+        """Series whose state is to go."""
+        self._retired += series_ids
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the disk took nothing for so long that no more should be taken in."""
+        waiting = self._engine.unsettled_readings
+        return bool(self.problems) and waiting > STALL_COMMITS * self._settings.commit_readings
+
+    def due(self, *, dry: bool) -> bool:
+        """Whether to commit now; `dry`: the inbox had less than a full batch."""
+        now_s = time.monotonic()
+        if self._retry_at_s:
+            return now_s >= self._retry_at_s
+        if self._events or self._retired or self._engine.unsettled_readings >= self._settings.commit_readings:
+            return True
+        if dry and len(self._tokens) >= ACK_EAGER:
+            return True
+        return bool(self._tokens) and (now_s - self._waiting_since_s) * 1e9 >= self._settings.commit_interval
+
+    # ------------------------------------------------------------------ committing
+
+    def commit(self, now_ns: int, *, everything: bool = False) -> list[object]:
+        """Commit what waits; returns the tokens that can be acknowledged now (none when the disk refused).
+
+        Parameters
+        ----------
+        everything : bool
+            Save the state of all series, so that a start has nothing to judge again.
+        """
+        engine = self._engine
+        entry = engine.journal_entry()
+        snapshots = engine.checkpoint(0 if everything else self._settings.journal_readings)
+        try:
+            committed = self._store.commit(
+                journal=[entry] if entry is not None else [],
+                events=self._events,
+                snapshots=snapshots,
+                retired=self._retired,
+                forget_through=engine.forget_through,
+                now_ns=now_ns,
+            )
+        except StoreError as error:
+            self._refused(error, now_ns)
+            return []
+        engine.settle(committed.journal_seq, snapshots)
+        self.commits += 1
+        if self.problems:
+            log.info("store takes commits again")
+        self.problems, self._retry_at_s = [], 0.0
+        tokens, self._tokens = self._tokens, []
+        self._events, self._retired = [], []
+        return tokens
+
+    def _refused(self, error: StoreError, now_ns: int) -> None:
+        log.error("commit failed", extra={"fields": {"kind": error.kind, "reason": str(error)}})
+        self.problems = [f"store: {error}"]
+        self._retry_at_s = time.monotonic() + RETRY_S
+        if error.kind == "corrupt":
+            self._start_over(now_ns)
+
+    def _start_over(self, now_ns: int) -> None:
+        """The file is damaged: set it aside (opening does) and save all state, and the events at hand, in a new one."""
+        self._store.close()
+        self._store = Store.open(self._directory, self._limits, now_ns=now_ns)
+        self._tell_notices()
+        snapshots = self._engine.save_all()
+        committed = self._store.commit(events=self._events, snapshots=snapshots, now_ns=now_ns)
+        self._engine.settle(committed.journal_seq, snapshots)
+        self._events = []
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    # ------------------------------------------------------------------ reading
+
+    def restore(self, settings_for) -> None:  # type: ignore[no-untyped-def]
+        """Bring the engine to where the last commit left it."""
+        snapshots = {series_id: (seq, blob) for series_id, seq, blob in self._store.snapshots()}
+        self._retired += self._engine.restore(snapshots, self._store.journal(), settings_for)
+        self._tell_notices()
+
+    def peek(self, *, after: int = 0, through: int | None = None, limit: int = 100) -> list[SpoolRow]:
+        """Events on disk, see `Store.peek`."""
+        return self._store.peek(after=after, through=through, limit=limit)
+
+    def acknowledge(self, seqs: Sequence[int]) -> None:
+        """Events the broker has, see `Store.acknowledge`."""
+        self._store.acknowledge(seqs)
+
+    def spool_stats(self) -> SpoolStats:
+        """The spool in numbers."""
+        return self._store.spool_stats()
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the last event ever spooled."""
+        return self._store.spool_stats().last_seq
+
+    @property
+    def bytes_written(self) -> int | None:
+        """By this process, see `Store.bytes_written`."""
+        return self._store.bytes_written
