@@ -86,7 +86,9 @@ class Probe:
         except OSError as error:
             raise OuterWorldError(f"http.listen: cannot listen on {host}:{port}: {error.strerror}") from error
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="probe", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.2,), name="probe", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:

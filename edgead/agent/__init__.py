@@ -1,8 +1,9 @@
 """The agent: builds the parts from a configuration, connects them, starts and stops them.
 
 Start: read the configuration, open the store, bring the engine to where the last commit left it, listen for probes,
-connect to the broker (subscribe, say online, info, metas, states, live events, backlog).  Stop, on SIGTERM or SIGINT: save
-all state, acknowledge what it holds, publish what waits for at most two seconds, say offline.  SIGHUP: take the file again.
+connect to the broker (subscribe, say online, info, metas, states, live events, backlog).  Stop, on SIGTERM or SIGINT:
+save all state, acknowledge what it holds, publish what waits for at most two seconds, say offline.  SIGHUP: take the
+file again.
 """
 
 import logging

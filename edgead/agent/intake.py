@@ -7,7 +7,7 @@ refused is counted with its reason.
 import logging
 from collections import Counter, OrderedDict
 
-from edgead.bridge.client import Incoming
+from edgead.bridge.inbox import Incoming, TooLarge
 from edgead.bridge.messages import DeadLetter, DeadLetters
 from edgead.bridge.payloads import Decode, PayloadError, compile_decoder, field_names
 from edgead.bridge.topics import Route, Router, TopicPattern, Topics
@@ -58,7 +58,7 @@ class Intake:
         self.counts: Counter[str] = Counter()
         self.refusals: OrderedDict[str, str] = OrderedDict()
         self.dead_letters: list[DeadLetter] = []
-        self._undelivered = DeadLetters()
+        self._letters = DeadLetters()
         self._engine = engine
         self.load(config, topics)
 
@@ -106,13 +106,22 @@ class Intake:
             return self.rules[route.rule].decode(message.payload, message.received_ns)
         except PayloadError as error:
             self.counts[f"payload_{error.cause}"] += 1
-            letter = self._undelivered.report(
-                message.topic, message.payload, error.cause, str(error), message.received_ns
+            self._report(message.topic, message.payload, error.cause, str(error), message.received_ns)
+            log.debug(
+                "payload not readable", extra={"fields": {"topic": message.topic, "cause": error.cause}}
             )
-            if letter is not None:
-                self.dead_letters.append(letter)
-            log.debug("payload not readable", extra={"fields": {"topic": message.topic, "cause": error.cause}})
             return error.decoded
+
+    def refuse(self, message: TooLarge) -> None:
+        """Count a message that was too large to be held in memory."""
+        self.counts["payload_too_large"] += 1
+        error = f"expected a smaller message, got {message.size} bytes"
+        self._report(message.topic, message.sample, "too_large", error, message.received_ns)
+
+    def _report(self, topic: str, payload: bytes, cause: str, error: str, received_ns: int) -> None:
+        letter = self._letters.report(topic, payload, cause, error, received_ns)
+        if letter is not None:
+            self.dead_letters.append(letter)
 
     def _admit(self, series_id: str, route: Route, field: str, topic: str, now_ns: int) -> bool:
         """Take a new series in, unless a limit forbids it."""

@@ -49,14 +49,22 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         pairs = " ".join(f"{key}={_quoted(value)}" for key, value in _fields(record).items())
-        head = record.getMessage() if _under_journald() else f"{record.levelname.lower():7} {record.getMessage()}"
+        head = (
+            record.getMessage()
+            if _under_journald()
+            else f"{record.levelname.lower():7} {record.getMessage()}"
+        )
         prefix = f"<{_PRIORITIES.get(record.levelno, 6)}>" if _under_journald() else ""
         return f"{prefix}{head} {pairs}".rstrip()
 
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = {"ts": int(record.created * 1000), "level": record.levelname.lower(), "message": record.getMessage()}
+        line = {
+            "ts": int(record.created * 1000),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
         return json.dumps({**line, **_fields(record)}, default=str)
 
 
@@ -75,7 +83,9 @@ def set_up(level: str, style: str) -> logging.Logger:
     Parameters
     ----------
     level : {"debug", "info", "warning", "error"}
+        Lines below it are left out.
     style : {"text", "json"}
+        How a line looks.
     """
     logger = logging.getLogger("edgead")
     logger.setLevel(level.upper())

@@ -1,8 +1,8 @@
 """The agent's loop: one thread that owns engine, store and everything published.
 
-One turn: take messages from the inbox, make readings of them, feed the engine, tick it, commit what came in together with
-what it caused, acknowledge the messages to the broker, publish.  The network has a thread of its own, which ends at the
-inbox; HTTP probes read the last `Vitals`.
+One turn: take messages from the inbox, make readings of them, feed the engine, tick it, commit what came in together
+with what it caused, acknowledge the messages to the broker, publish.  The network has a thread of its own, which ends at
+the inbox; HTTP probes read the last `Vitals`.
 """
 
 import logging
@@ -17,13 +17,25 @@ from edgead.agent.intake import Intake
 from edgead.agent.outgoing import Outgoing
 from edgead.agent.saving import Saving
 from edgead.agent.vitals import Vitals, resident_bytes, to_health, to_message
-from edgead.bridge.client import Bridge, Connected, Delivered, Disconnected, Inbox, Incoming
+from edgead.bridge.client import Bridge
 from edgead.bridge.commands import Command, Commands
+from edgead.bridge.inbox import (
+    Connected,
+    Control,
+    Delivered,
+    Disconnected,
+    Fault,
+    Inbox,
+    Incoming,
+    Message,
+    TooLarge,
+)
 from edgead.bridge.messages import Info
 from edgead.bridge.topics import Topics
 from edgead.config import Config
 from edgead.errors import ConfigError
 from edgead.probe import Health
+from edgead.records import Reading
 from edgead.stream import Engine, Outcome
 from edgead.stream.journal import Verb
 from edgead.stream.series import NEVER
@@ -63,7 +75,7 @@ class Agent:
         self._bridge = bridge
         self._inbox = inbox
         self._clock = clock
-        self._commands = Commands(self.topics, {verb: self._obey for verb in ("relearn", "mute", "unmute")})
+        self._commands = Commands(self.topics, dict.fromkeys(("relearn", "mute", "unmute"), self._obey))
         self._counts: Counter[str] = Counter()
         self._connected = False
         self._reload: Callable[[], Config] | None = None
@@ -112,7 +124,7 @@ class Agent:
         self.outgoing.pump()
         self._look_after(began_s)
 
-    def _wait_for_disk(self) -> list[object]:
+    def _wait_for_disk(self) -> list[Control | Message]:
         """Let the inbox fill, and the broker wait, while the disk takes nothing."""
         time.sleep(IDLE_S)
         return []
@@ -134,25 +146,40 @@ class Agent:
 
     # ------------------------------------------------------------------ in
 
-    def _take_in(self, items: Iterable[object], now_ns: int) -> None:
-        readings = []
+    def _take_in(self, items: Iterable[Control | Message], now_ns: int) -> None:
+        readings: list[Reading] = []
         for item in items:
             if isinstance(item, Incoming):
                 if self.topics.is_own(item.topic):
-                    self._absorb(self.engine.feed(readings, now_ns), now_ns)
+                    self._feed(readings, now_ns)
                     readings = []
                     self._command(item, now_ns)
                 else:
                     readings += self.intake.read(item, now_ns)
                 self.saving.receive(item.token)
             elif isinstance(item, Delivered):
-                self.outgoing.delivered(item.mid)
+                self.outgoing.delivered(item.handle)
+            elif isinstance(item, TooLarge):
+                self.intake.refuse(item)
+                self.saving.receive(item.token)
             elif isinstance(item, Connected):
                 self._greet(now_ns)
-            elif isinstance(item, Disconnected):
-                self._connected = False
-                self.outgoing.disconnected()
-                log.warning("broker lost", extra={"fields": {"reason": item.reason}})
+            else:
+                self._hear(item)
+        self._feed(readings, now_ns)
+
+    def _hear(self, item: Disconnected | Fault) -> None:
+        """Bad news from the network."""
+        if isinstance(item, Fault):
+            self._counts["faults"] += 1
+            log.error("network fault", extra={"fields": {"reason": item.reason}})
+            return
+        if self._connected:
+            self._connected = False
+            self.outgoing.disconnected()
+        log.warning("broker not connected", extra={"fields": {"reason": item.reason}})
+
+    def _feed(self, readings: list[Reading], now_ns: int) -> None:
         if readings:
             self._absorb(self.engine.feed(readings, now_ns), now_ns)
 
@@ -245,7 +272,10 @@ class Agent:
         self._bridge.publish(self.topics.info, info.encode(), 1, True)
         self.outgoing.connected(self.saving.last_seq)
         self._next_health_s = 0.0
-        log.info("broker connected", extra={"fields": {"host": self.config.mqtt.host, "port": self.config.mqtt.port}})
+        log.info(
+            "broker connected",
+            extra={"fields": {"host": self.config.mqtt.host, "port": self.config.mqtt.port}},
+        )
 
     def _look_after(self, began_s: float) -> None:
         """Health, watchdog, dead letters, clock: what is due once in a while."""

@@ -3,8 +3,8 @@
 A commit is due when the inbox ran dry, by count, and by time, but an idle device must not write at each reading:
 
 * events are committed at once: an alarm waits for nothing;
-* a dry inbox commits once `ACK_EAGER` messages wait for their acknowledgement (a broker that allows few messages in flight
-  would otherwise stand still), or `commit_interval` after the first of them;
+* a dry inbox commits once `ACK_EAGER` messages wait for their acknowledgement (a broker that allows few messages in
+  flight would otherwise stand still), or `commit_interval` after the first of them;
 * `commit_readings` readings commit in any case.
 
 A disk that takes nothing is not the end: the batch is kept and tried again, the broker keeps what it has not been
@@ -66,7 +66,7 @@ class Saving:
         self.problems: list[str] = []
         self.commits = 0
         self._events: list[Event] = []
-        self._tokens: list[object] = []
+        self._tokens: list[int] = []
         self._retired: list[str] = []
         self._waiting_since_s = 0.0
         self._retry_at_s = 0.0
@@ -79,7 +79,7 @@ class Saving:
 
     # ------------------------------------------------------------------ what waits
 
-    def receive(self, token: object) -> None:
+    def receive(self, token: int) -> None:
         """A message whose effect is in the engine, to be acknowledged with the next commit."""
         if not self._tokens and not self._events:
             self._waiting_since_s = time.monotonic()
@@ -112,11 +112,13 @@ class Saving:
 
     # ------------------------------------------------------------------ committing
 
-    def commit(self, now_ns: int, *, everything: bool = False) -> list[object]:
+    def commit(self, now_ns: int, *, everything: bool = False) -> list[int]:
         """Commit what waits; returns the tokens that can be acknowledged now (none when the disk refused).
 
         Parameters
         ----------
+        now_ns : int
+            Processing time.
         everything : bool
             Save the state of all series, so that a start has nothing to judge again.
         """

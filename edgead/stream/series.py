@@ -27,6 +27,10 @@ LARGEST_VALUE = 1e18
 RELEASE, STALE, UNMUTE = 1, 2, 4
 NEVER = 2**63 - 1
 
+#: Readings in a row, none of them on time, after which a source whose clock was set back is believed (once nothing was
+#: on time for as long as makes a series stale).
+REJOIN_AFTER = 10
+
 #: Rows that a late reading can still correct, and that a repeated reading is recognised in.
 RECENT_ROWS = 256
 
@@ -44,7 +48,30 @@ class Outcome:
         Series whose phase changed.
     """
 
-    __slots__ = ("changed", "events", "verdicts")
+    __slots__ = (
+        "arrived_ns",
+        "backfill",
+        "detector",
+        "episode",
+        "judged_ns",
+        "key",
+        "late_run",
+        "muted_until_ns",
+        "newest_ns",
+        "node",
+        "on_time_ns",
+        "pending",
+        "ready",
+        "recent",
+        "replay",
+        "scheduled_ns",
+        "series_id",
+        "settings",
+        "source",
+        "stale",
+        "stale_after_ns",
+        "verdict",
+    )
 
     def __init__(self) -> None:
         self.verdicts: list[Verdict] = []
@@ -70,7 +97,7 @@ class Series:
     """
 
     __slots__ = (
-        "arrived_ns", "backfill", "detector", "episode", "judged_ns", "key", "muted_until_ns", "newest_ns", "node",
+        "arrived_ns", "backfill", "detector", "episode", "judged_ns", "key", "late_run", "muted_until_ns", "newest_ns", "node",
         "pending", "ready", "recent", "replay", "scheduled_ns", "series_id", "settings", "source", "stale",
         "stale_after_ns", "verdict",
     )  # fmt: skip
@@ -98,6 +125,7 @@ class Series:
         self.recent = Recent(RECENT_ROWS)
         self.pending: list[Pending] = []
         self.judged_ns = self.newest_ns = self.arrived_ns = 0
+        self.on_time_ns = self.late_run = 0
         self.muted_until_ns = 0
         self.scheduled_ns = NEVER  # when the engine looks at this series next
         self.stale = False
@@ -127,6 +155,8 @@ class Series:
         elif time_ns <= self.judged_ns:
             self._late(reading, now_ns, out, counts)
         else:
+            self.on_time_ns = now_ns
+            self.late_run = 0
             if time_ns > self.newest_ns:
                 self.newest_ns = time_ns
                 self.pending.append(reading)
@@ -151,6 +181,12 @@ class Series:
         if age is not None and self.recent.value_at(age) == value:
             counts["duplicate"] += 1
             return
+        self.late_run += 1
+        if self.late_run >= REJOIN_AFTER and now_ns - self.on_time_ns >= self.stale_after_ns:
+            counts["rejoined"] += 1
+            self._rejoin(time_ns, out)
+            self.feed(reading, now_ns, out, counts)
+            return
         counts["late"] += 1
         if self.settings.late == "drop":
             return
@@ -161,6 +197,13 @@ class Series:
             if self.backfill is None:
                 self.backfill = self._twin()
             self.backfill.feed(reading, now_ns, out, counts)
+
+    def _rejoin(self, time_ns: int, out: Outcome) -> None:
+        """Start a new count of time just before `time_ns`: the source's clock was set back."""
+        self.release_all(out)
+        self.backfill = None
+        self.recent = Recent(RECENT_ROWS)
+        self.judged_ns = self.newest_ns = time_ns - self.settings.step_ns
 
     def _twin(self) -> "Series":
         """Judges readings from before the watermark in their own order, from the experience of now."""

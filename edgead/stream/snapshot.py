@@ -10,6 +10,7 @@ from edgead.records import Verdict
 from edgead.stream.episode import Episode
 from edgead.stream.series import Pending, Series
 from edgead.stream.settings import SeriesSettings
+from edgead.univariate.streaming import make_detector
 
 VERSION = 1
 
@@ -25,6 +26,8 @@ class Snapshot(msgspec.Struct, array_like=True, gc=False):
     judged_ns: int
     newest_ns: int
     arrived_ns: int
+    on_time_ns: int
+    late_run: int
     pending: list[Pending]
     recent: tuple[bytes, bytes]
     episode: tuple[int, bool, int, int]
@@ -53,6 +56,8 @@ def _take(series: Series) -> Snapshot:
         series.judged_ns,
         series.newest_ns,
         series.arrived_ns,
+        series.on_time_ns,
+        series.late_run,
         series.pending,
         series.recent.dump(),
         msgspec.structs.astuple(series.episode),
@@ -93,10 +98,11 @@ def restore(
         try:
             series.detector.load(snapshot.state)
         except InvalidInput:
-            series.detector = type(series)(series_id, 0, "", settings, node).detector
+            series.detector = make_detector(settings.detector, settings.judging)
     series.ready = series.detector.needed == 0
     series.judged_ns, series.newest_ns = snapshot.judged_ns, snapshot.newest_ns
     series.arrived_ns = snapshot.arrived_ns
+    series.on_time_ns, series.late_run = snapshot.on_time_ns, snapshot.late_run
     series.pending = snapshot.pending
     series.recent.load(snapshot.recent)
     series.episode = Episode(*snapshot.episode)

@@ -236,3 +236,12 @@ def test_a_removed_series_gives_its_memory_back():
     engine.remove("pump.flow")
     assert engine.memory_bytes == 0
     assert engine.series == {}
+
+
+def test_a_source_whose_clock_was_set_back_is_believed_after_a_while():
+    engine = make_engine(allowed_lateness_ns=0, late="drop")
+    feed(engine, *(reading(90_000 + i) for i in range(5)))
+    judged = [feed(engine, reading(i), now=T0 + i * S) for i in range(100)]
+    assert judged.index([(60, 1.0)]) == 60
+    assert [len(each) for each in judged] == [0] * 60 + [1] * 40
+    assert engine.counts["rejoined"] == 1
