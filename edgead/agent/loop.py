@@ -1,8 +1,8 @@
 """The agent's loop: one thread that owns engine, store and everything published.
 
 One turn: take messages from the inbox, make readings of them, feed the engine, tick it, commit what came in together
-with what it caused, acknowledge the messages to the broker, publish.  The network has a thread of its own, which ends at
-the inbox; HTTP probes read the last `Vitals`.
+with what it caused, acknowledge the messages to the broker, publish.  The network has a thread of its own, which ends
+at the inbox; HTTP probes read the last `Vitals`.
 """
 
 import logging

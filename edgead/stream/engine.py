@@ -2,8 +2,8 @@
 
 Saving.  Every input is noted; `journal_entry` is the notes as bytes.  The caller stores it together with the events it
 caused, and says so with `settle`; when storing failed, the next entry holds the same inputs and those after them.
-`checkpoint` names the series whose state should be saved with the same transaction, so that the journal never holds more
-than a stated number of readings; `forget_through` is the last journal entry that no series needs any more.
+`checkpoint` names the series whose state should be saved with the same transaction, so that the journal never holds
+more than a stated number of readings; `forget_through` is the last journal entry that no series needs any more.
 """
 
 import heapq

@@ -48,30 +48,7 @@ class Outcome:
         Series whose phase changed.
     """
 
-    __slots__ = (
-        "arrived_ns",
-        "backfill",
-        "detector",
-        "episode",
-        "judged_ns",
-        "key",
-        "late_run",
-        "muted_until_ns",
-        "newest_ns",
-        "node",
-        "on_time_ns",
-        "pending",
-        "ready",
-        "recent",
-        "replay",
-        "scheduled_ns",
-        "series_id",
-        "settings",
-        "source",
-        "stale",
-        "stale_after_ns",
-        "verdict",
-    )
+    __slots__ = ("changed", "events", "verdicts")
 
     def __init__(self) -> None:
         self.verdicts: list[Verdict] = []
@@ -97,10 +74,29 @@ class Series:
     """
 
     __slots__ = (
-        "arrived_ns", "backfill", "detector", "episode", "judged_ns", "key", "late_run", "muted_until_ns", "newest_ns", "node",
-        "pending", "ready", "recent", "replay", "scheduled_ns", "series_id", "settings", "source", "stale",
-        "stale_after_ns", "verdict",
-    )  # fmt: skip
+        "arrived_ns",
+        "backfill",
+        "detector",
+        "episode",
+        "judged_ns",
+        "key",
+        "late_run",
+        "muted_until_ns",
+        "newest_ns",
+        "node",
+        "on_time_ns",
+        "pending",
+        "ready",
+        "recent",
+        "replay",
+        "scheduled_ns",
+        "series_id",
+        "settings",
+        "source",
+        "stale",
+        "stale_after_ns",
+        "verdict",
+    )
 
     def __init__(
         self,
