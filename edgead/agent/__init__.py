@@ -52,7 +52,7 @@ def _mqtt_settings(config: Config) -> MqttSettings:
         port=mqtt.port,
         client_id=mqtt.client_id or f"edgead-{config.node.id}",
         username=mqtt.username,
-        password=mqtt_password(config),
+        password=mqtt_password(config.mqtt),
         keepalive_s=mqtt.keepalive // 10**9,
         protocol=mqtt.protocol,
         tls=mqtt.tls,

@@ -1,6 +1,7 @@
 """The two clocks of the agent: one that never goes back, and the one people set."""
 
 import time
+from typing import Literal
 
 #: A wall clock before this was never set (the project is younger).
 PLAUSIBLE_NS = 1_700_000_000 * 10**9  # 2023-11-14
@@ -35,7 +36,7 @@ class Clock:
         return step_ns if abs(step_ns) > STEP_NS else 0
 
     @property
-    def trust(self) -> str:
+    def trust(self) -> Literal["trusted", "untrusted"]:
         """``"trusted"``, or ``"untrusted"`` while the wall clock was never set or lies behind processing time."""
         good = time.time_ns() >= PLAUSIBLE_NS and not self.stepped_back
         return "trusted" if good else "untrusted"

@@ -112,6 +112,8 @@ class MqttConfig(Section, frozen=True, kw_only=True):
         The password may also come from a systemd credential or the environment, see `mqtt_password`.
     keepalive : int
         Nanoseconds; the broker calls a silent client dead after 1.5 times this.
+    state_every : int
+        Nanoseconds between two states of a series that did not change.
     protocol : {"3.1.1", "5"}
         3.1.1 costs about half the processor time of 5.
     """
@@ -125,6 +127,7 @@ class MqttConfig(Section, frozen=True, kw_only=True):
     keepalive: Annotated[int, _duration(10**9, 'a duration 1s..18h, e.g. "60s"', at_most=65_535 * 10**9)] = (
         60 * 10**9
     )
+    state_every: Annotated[int, _duration(10**8, 'a duration of at least 100ms, e.g. "30s"')] = 30 * 10**9
     protocol: Literal["3.1.1", "5"] = "3.1.1"
     tls: TlsConfig | None = None
 
@@ -171,7 +174,7 @@ class StoreConfig(Section, frozen=True, kw_only=True):
     drop: Literal["oldest", "newest"] = "oldest"
     commit_interval: Annotated[
         int, _duration(10**6, 'a duration 1ms..1h, e.g. "1s"', at_most=3600 * 10**9)
-    ] = 10**9
+    ] = 5 * 10**9
     commit_readings: AtLeast1 = 1000
     journal_readings: AtLeast1 = 100_000
     max_bytes_per_day: Annotated[int, _size(0, 'a size, e.g. "500MB", or 0 for no bound')] = 0
