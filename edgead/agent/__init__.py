@@ -13,10 +13,10 @@ from pathlib import Path
 
 from edgead.agent import logs
 from edgead.agent.clock import Clock
+from edgead.agent.link import Link
 from edgead.agent.loop import Agent
 from edgead.agent.saving import Saving
-from edgead.bridge.client import Bridge, Inbox, MqttSettings
-from edgead.config import Config, load, mqtt_password
+from edgead.config import Config, load
 from edgead.probe import Probe
 from edgead.stream import Engine
 
@@ -30,33 +30,17 @@ def build(config: Config) -> Agent:
 
     Raises
     ------
-    StoreError
-        If the state directory cannot be used.
+    StoreError, BridgeError
+        If the state directory, or a certificate or key file, cannot be used.
     """
     clock = Clock()
     now_ns = clock.now_ns()
     engine = Engine(config.engine)
     saving = Saving(Path(config.node.state_dir), config.store, engine, now_ns=now_ns)
-    inbox = Inbox(config.limits.inbox)
-    bridge = Bridge(_mqtt_settings(config), inbox)
-    agent = Agent(config, engine, saving, bridge, inbox, clock)
+    agent = Agent(config, engine, saving, Link(config, clock.now_ns), clock)
     saving.restore(agent.intake.settings_for)
     engine.resume(now_ns)
     return agent
-
-
-def _mqtt_settings(config: Config) -> MqttSettings:
-    mqtt = config.mqtt
-    return MqttSettings(
-        host=mqtt.host,
-        port=mqtt.port,
-        client_id=mqtt.client_id or f"edgead-{config.node.id}",
-        username=mqtt.username,
-        password=mqtt_password(config.mqtt),
-        keepalive_s=mqtt.keepalive // 10**9,
-        protocol=mqtt.protocol,
-        tls=mqtt.tls,
-    )
 
 
 def run(path: Path, *, ready: Callable[[Agent], None] | None = None) -> None:

@@ -17,7 +17,7 @@ from edgead.agent.intake import Intake
 from edgead.agent.outgoing import Outgoing
 from edgead.agent.saving import Saving
 from edgead.agent.vitals import Vitals, resident_bytes, to_health, to_message
-from edgead.bridge.client import Bridge
+from edgead.agent.link import Link
 from edgead.bridge.commands import Command, Commands
 from edgead.bridge.inbox import (
     Connected,
@@ -25,7 +25,6 @@ from edgead.bridge.inbox import (
     Delivered,
     Disconnected,
     Fault,
-    Inbox,
     Incoming,
     Message,
     TooLarge,
@@ -58,22 +57,21 @@ class Agent:
     Parameters
     ----------
     config : Config
-    engine, saving, bridge, inbox, clock
+    engine, saving, link, clock
         Already made; see `edgead.agent.build`.
     """
 
     def __init__(
-        self, config: Config, engine: Engine, saving: Saving, bridge: Bridge, inbox: Inbox, clock: Clock
+        self, config: Config, engine: Engine, saving: Saving, link: Link, clock: Clock
     ) -> None:
         self.config = config
         self.engine = engine
         self.saving = saving
-        self.topics = Topics(config.mqtt.topic_root, config.node.id)
+        self.topics = link.topics
         self.intake = Intake(config, self.topics, engine)
-        self.outgoing = Outgoing(saving, bridge, self.topics, engine, config.mqtt.state_every)
+        self.outgoing = Outgoing(saving, link, self.topics, engine, config.mqtt.state_every)
         self.vitals: Vitals | None = None
-        self._bridge = bridge
-        self._inbox = inbox
+        self._link = link
         self._clock = clock
         self._commands = Commands(self.topics, dict.fromkeys(("relearn", "mute", "unmute"), self._obey))
         self._counts: Counter[str] = Counter()
@@ -91,7 +89,7 @@ class Agent:
 
     def run(self) -> None:
         """Turn until `stop`; then save everything and say goodbye."""
-        self._bridge.start(self.intake.filters)
+        self._link.start(self.intake.filters)
         systemd.notify(f"READY=1\nSTATUS=watching, {len(self.engine.series)} series known")
         try:
             while not self._stopping:
@@ -109,7 +107,7 @@ class Agent:
 
     def turn(self) -> None:
         """One turn of the loop."""
-        items = self._wait_for_disk() if self.saving.stalled else self._inbox.take(BATCH, IDLE_S)
+        items = self._wait_for_disk() if self.saving.stalled else self._link.inbox.take(BATCH, IDLE_S)
         now_ns = self._clock.now_ns()
         began_s = time.monotonic()
         self._take_in(items, now_ns)
@@ -119,7 +117,7 @@ class Agent:
         if self._reload is not None:
             self._take_config()
         if self.saving.due(dry=len(items) < BATCH):
-            self._bridge.acknowledge(self.saving.commit(now_ns))
+            self._link.acknowledge(self.saving.commit(now_ns))
             self.outgoing.spooled(self.saving.last_seq)
         self.outgoing.pump()
         self._look_after(began_s)
@@ -131,16 +129,16 @@ class Agent:
 
     def _leave(self) -> None:
         systemd.notify("STOPPING=1")
-        self._bridge.acknowledge(self.saving.commit(self._clock.now_ns(), everything=True))
+        self._link.acknowledge(self.saving.commit(self._clock.now_ns(), everything=True))
         self.outgoing.spooled(self.saving.last_seq)
         until_s = time.monotonic() + 2.0
         while not self.outgoing.idle and self._connected and time.monotonic() < until_s:
             self._take_in(
-                [item for item in self._inbox.take(BATCH, 0.05) if not isinstance(item, Incoming)],
+                [item for item in self._link.inbox.take(BATCH, 0.05) if not isinstance(item, Incoming)],
                 self._clock.now_ns(),
             )
             self.outgoing.pump()
-        self._bridge.stop()
+        self._link.stop()
         self.saving.close()
         log.info("stopped", extra={"fields": {"series": len(self.engine.series)}})
 
@@ -207,8 +205,8 @@ class Agent:
             correlation=message.correlation,
         )
         for answer in answers:
-            self._bridge.publish(
-                answer.topic, answer.payload, answer.qos, answer.retain, correlation=answer.correlation
+            self._link.publish(
+                answer.topic, answer.payload, qos=answer.qos, retain=answer.retain, correlation=answer.correlation
             )
 
     def _obey(self, command: Command) -> str:
@@ -251,7 +249,7 @@ class Agent:
                 self.engine.configure(series_id, settings)
                 changed.add(series_id)
         self.saving.retire(removed)
-        self._bridge.subscribe(self.intake.filters)
+        self._link.start(self.intake.filters)
         self.outgoing.changed(changed | set(removed))
         log.info("configuration taken", extra={"fields": {"changed": len(changed), "removed": len(removed)}})
 
@@ -269,7 +267,7 @@ class Agent:
             capabilities=["series", "commands"],
             clock=self._clock.trust,
         )
-        self._bridge.publish(self.topics.info, info.encode(), 1, True)
+        self._link.publish(self.topics.info, info.encode(), retain=True)
         self.outgoing.connected(self.saving.last_seq)
         self._next_health_s = 0.0
         log.info(
@@ -280,7 +278,7 @@ class Agent:
     def _look_after(self, began_s: float) -> None:
         """Health, watchdog, dead letters, clock: what is due once in a while."""
         for letter in self.intake.dead_letters:
-            self._bridge.publish(self.topics.deadletter, letter.encode(), 0, False)
+            self._link.publish(self.topics.deadletter, letter.encode(), qos=0)
         self.intake.dead_letters.clear()
         now_s = time.monotonic()
         self._longest_turn_s = max(self._longest_turn_s, now_s - began_s)
@@ -297,7 +295,7 @@ class Agent:
         self.vitals = self._look(now_s)
         if self._connected and now_s >= self._next_health_s:
             self._next_health_s = now_s + HEALTH_EVERY_S
-            self._bridge.publish(self.topics.health, to_message(self.vitals).encode(), 0, False)
+            self._link.publish(self.topics.health, to_message(self.vitals).encode(), qos=0)
 
     def _look(self, now_s: float) -> Vitals:
         phases = Counter(series.phase for series in self.engine.series.values())
@@ -311,7 +309,7 @@ class Agent:
             connected=self._connected,
             problems=self._problems(),
             loop_lag_ms=lag_s * 1e3,
-            inbox=len(self._inbox),
+            inbox=len(self._link.inbox),
             inbox_limit=self.config.limits.inbox,
             series=len(self.engine.series),
             ready=phases["ready"],

@@ -23,7 +23,7 @@ RETAINED_PER_TURN = 200
 class Publisher(Protocol):
     """Publishes, or returns None: not connected, or too much on the way already."""
 
-    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int | None: ...  # noqa: D102
+    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> int | None: ...  # noqa: D102
 
 
 class Spool(Protocol):
@@ -93,9 +93,9 @@ class Outgoing:
         """Events up to `last_seq` are in the spool."""
         self._last_seq = max(self._last_seq, last_seq)
 
-    def delivered(self, mid: int) -> None:
+    def delivered(self, handle: int) -> None:
         """The broker has the message."""
-        seq = self._under_way.pop(mid, None)
+        seq = self._under_way.pop(handle, None)
         if seq is not None:
             self._spool.acknowledge([seq])
 
@@ -145,15 +145,13 @@ class Outgoing:
             for row in rows:
                 replay = row.event.replay or row.seq <= self._boundary
                 series_id = row.event.verdict.series_id
-                mid = self._publisher.publish(
+                handle = self._publisher.publish(
                     self._topics.series(series_id, "anomaly", replay=replay),
                     event_message(row.event, seq=row.seq, replay=replay).encode(),
-                    1,
-                    False,
                 )
-                if mid is None:
+                if handle is None:
                     return after
-                self._under_way[mid] = row.seq
+                self._under_way[handle] = row.seq
                 after = row.seq
         return after
 
@@ -163,13 +161,13 @@ class Outgoing:
                 series_id = next(iter(self._metas))
                 series = self._engine.series.get(series_id)
                 topic, payload = self._topics.series(series_id, "meta"), _meta(series)
-                if self._publisher.publish(topic, payload, 1, True) is None:
+                if self._publisher.publish(topic, payload, retain=True) is None:
                     return
                 del self._metas[series_id]
             elif self._states:
                 series_id, verdict = next(iter(self._states.items()))
                 topic = self._topics.series(series_id, "state")
-                if self._publisher.publish(topic, state_message(verdict).encode(), 0, True) is None:
+                if self._publisher.publish(topic, state_message(verdict).encode(), qos=0, retain=True) is None:
                     return
                 del self._states[series_id]
             else:
