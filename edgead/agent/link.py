@@ -58,8 +58,13 @@ class Link:
             previous_filters=self._recall(),
             clock_ns=self._now_ns,
         )
-        self._remember(self._bridge.filters)
+        self._remember({*self._bridge.filters, *self._recall()})
         self._bridge.start()
+
+    def settled(self) -> None:
+        """The broker has taken our subscriptions, and dropped those that left the configuration."""
+        if self._bridge is not None:
+            self._remember(self._bridge.filters)
 
     def _recall(self) -> list[str]:
         try:

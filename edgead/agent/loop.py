@@ -258,6 +258,7 @@ class Agent:
     def _greet(self, now_ns: int) -> None:
         """Birth, in the order of docs/mqtt-api.md; the bridge has subscribed and said online before."""
         self._connected = True
+        self._link.settled()
         info = Info(
             ts=now_ns // 10**6,
             node=self.config.node.id,
