@@ -35,7 +35,7 @@ class Link:
     """
 
     def __init__(self, config: Config, now_ns: Callable[[], int]) -> None:
-        self.topics = Topics(config.mqtt.topic_root, config.node.id)
+        self.topics = Topics(config.node.id, root=config.mqtt.topic_root)
         self.inbox = Inbox(max_messages=config.limits.inbox)
         self._config = config
         self._now_ns = now_ns
