@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-import msgspec
-
 from edgead.errors import StoreError
 from edgead.store import log
-from edgead.store.directory import COMPANIONS, aside_name, set_aside, sync_directory
+from edgead.store.directory import COMPANIONS, aside_name, kind_of, set_aside, sync_directory
 from edgead.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, is_whole, row_crc
 
 PAGE_BYTES = 4096  # what file systems and flash translation layers write anyway; see docs/adr/0010
@@ -27,6 +25,7 @@ _SENTENCES = {
     sqlite3.SQLITE_PERM: ("read_only", "access is denied"),
     sqlite3.SQLITE_CORRUPT: ("corrupt", "the file is damaged"),
     sqlite3.SQLITE_NOTADB: ("corrupt", "the file is not a database"),
+    sqlite3.SQLITE_ERROR: ("corrupt", "its tables are not as edgead made them"),
     sqlite3.SQLITE_BUSY: ("locked", "another process holds the file"),
     sqlite3.SQLITE_LOCKED: ("locked", "another connection holds the file"),
     sqlite3.SQLITE_CANTOPEN: ("io", "the file cannot be opened"),
@@ -38,32 +37,37 @@ class Damage(Exception):
     """The file cannot be trusted.  The message says why."""
 
 
-def translate(error: sqlite3.Error, path: Path, doing: str) -> StoreError:
-    """Put an SQLite error into a plain sentence with its kind."""
+def translate(error: sqlite3.Error | OSError, path: Path, doing: str) -> StoreError:
+    """Put an error of SQLite or the operating system into a plain sentence with its kind."""
+    if isinstance(error, OSError):
+        return StoreError(f"{path}: {doing}: {error.strerror or error}", kind=kind_of(error))
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     kind, sentence = _SENTENCES.get(code & 0xFF, ("io", "SQLite failed"))
-    if isinstance(error, sqlite3.DatabaseError) and code & 0xFF == sqlite3.SQLITE_ERROR:
-        kind, sentence = "corrupt", "a table is not as edgead made it"
-    if kind == "io" and _is_read_only(path.parent):
-        kind, sentence = "read_only", "its file system is read-only"
+    if kind == "io":
+        kind, sentence = _state_of_disk(path.parent) or (kind, sentence)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return StoreError(f"{path}: {doing}: {sentence} ({error}, {name})", kind=kind)
 
 
-def _is_read_only(directory: Path) -> bool:
-    """Whether the file system was made read-only, which SQLite reports as a plain I/O error at a write."""
+def _state_of_disk(directory: Path) -> tuple[str, str] | None:
+    """What the file system says of itself, for SQLite reports some of it as a plain I/O error."""
     try:
-        return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)
+        disk = os.statvfs(directory)
     except OSError:
-        return False
+        return None
+    if disk.f_flag & os.ST_RDONLY:
+        return "read_only", "its file system is read-only"
+    if disk.f_bavail * disk.f_frsize < PAGE_BYTES:
+        return "full", "the disk is full"
+    return None
 
 
 @contextlib.contextmanager
 def plain_errors(path: Path, doing: str) -> Iterator[None]:
-    """Turn SQLite errors inside the block into `StoreError`."""
+    """Turn errors of SQLite and the operating system inside the block into `StoreError`."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise translate(error, path, doing) from error
 
 
@@ -76,24 +80,30 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,  # opened by the main thread, then owned by the engine's
         timeout=BUSY_S,
     )
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
+    return _set(connection, "trusted_schema = OFF", "cell_size_check = ON")
+
+
+def _set(connection: sqlite3.Connection, *settings: str) -> sqlite3.Connection:
+    try:
+        for setting in settings:
+            connection.execute(f"PRAGMA {setting}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
     """Open the one writing connection, with the settings that docs/adr/0010 explains."""
-    connection = connect(path, "rw")
-    for setting in (
+    return _set(
+        connect(path, "rw"),
         "journal_mode = WAL",
         "synchronous = FULL",
         "wal_autocheckpoint = 0",  # the store copies pages itself, so that it can count them and report errors
         f"journal_size_limit = {2 * CHECKPOINT_BYTES}",  # a burst of snapshots does not keep its log for ever
         "secure_delete = OFF",  # Debian's SQLite overwrites freed pages with zeros: flash wear for nothing
         "temp_store = MEMORY",
-    ):
-        connection.execute(f"PRAGMA {setting}")
-    return connection
+    )
 
 
 def create(path: Path) -> None:
@@ -149,9 +159,7 @@ def examine(path: Path) -> log.Loss | None:
                 after = log.parse_index(index.enter_context(open(shm, "rb", buffering=0)).read(256))
         except sqlite3.Error as error:
             failure = translate(error, path, "looking at it")
-            if failure.kind == "corrupt":
-                raise Damage(str(error)) from error
-            raise failure from error
+            raise Damage(str(error)) if failure.kind == "corrupt" else failure from error
     loss = log.find_loss(wal, before, after)
     if loss is not None and loss.mixed:
         raise Damage("its log was cut or damaged after part of it had been copied into the file")
@@ -178,23 +186,15 @@ def _examine_tables(connection: sqlite3.Connection) -> None:
         raise Damage("; ".join(complaints))
 
 
-class Opened(msgspec.Struct):
-    """A writing connection and what was noticed on the way to it."""
+def open_writer(path: Path, now_ns: int) -> tuple[sqlite3.Connection, list[str]]:
+    """Open `path` for writing: create it when it is not there, set it aside when it is damaged.
 
-    connection: sqlite3.Connection
-    notices: list[str]
-
-
-def open_writer(path: Path, now_ns: int) -> Opened:
-    """Open `path` for writing; create it when it is not there, set it aside when it is damaged."""
-    notices: list[str] = []
-    try:
-        notices += _settle(path, now_ns)
-        if not path.exists():
-            create(path)
-        return Opened(connect_writer(path), notices)
-    except sqlite3.Error as error:
-        raise translate(error, path, "opening it") from error
+    Returns the connection and sentences for people about damage.
+    """
+    notices = _settle(path, now_ns)
+    if not path.exists():
+        create(path)
+    return connect_writer(path), notices
 
 
 def _settle(path: Path, now_ns: int) -> list[str]:

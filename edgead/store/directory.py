@@ -43,24 +43,20 @@ class WriterLock:
     """
 
     def __init__(self, directory: Path) -> None:
-        path = directory / LOCK
-        try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(f"{path} cannot be opened: {error.strerror}", kind=kind_of(error)) from error
+        self._fd = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             owner = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
             os.close(self._fd)
+            if not isinstance(error, BlockingIOError):
+                raise
             raise StoreError(
                 f"state directory {directory} is in use by another edgead (process {owner or 'unknown'});"
                 " two must not write to one directory: stop that one or give this one its own state_dir",
                 kind="locked",
             ) from error
-        with contextlib.suppress(
-            OSError
-        ):  # the process id is for the message above only; a full disk must not matter
+        with contextlib.suppress(OSError):  # for the message above only, so a full disk must not matter
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 

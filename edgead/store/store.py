@@ -73,14 +73,15 @@ class Store(StoreView):
         """
         directory = Path(directory)
         make_private(directory)
-        lock = WriterLock(directory)
-        try:
-            opened = open_writer(directory / DATABASE, now_ns)
-            store = cls(directory / DATABASE, opened.connection, lock, limits)
-        except BaseException:
-            lock.release()
-            raise
-        store.notices[:0] = opened.notices
+        path = directory / DATABASE
+        with contextlib.ExitStack() as undo, plain_errors(path, "opening it"):
+            lock = WriterLock(directory)
+            undo.callback(lock.release)
+            connection, notices = open_writer(path, now_ns)
+            undo.callback(connection.close)
+            store = cls(path, connection, lock, limits)
+            undo.pop_all()
+        store.notices[:0] = notices
         return store
 
     @classmethod

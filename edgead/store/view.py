@@ -48,8 +48,12 @@ class StoreView:
             raise StoreError(
                 f"no state in {directory}: has the agent run with this state_dir?", kind="missing"
             )
-        with plain_errors(path, "opening it for reading"):
-            return StoreView(path, connect(path, "ro"))
+        with contextlib.ExitStack() as undo, plain_errors(path, "opening it for reading"):
+            connection = connect(path, "ro")
+            undo.callback(connection.close)
+            view = StoreView(path, connection)
+            undo.pop_all()
+        return view
 
     def _reading(self) -> contextlib.AbstractContextManager[None]:
         return plain_errors(self._path, "reading")

@@ -1,0 +1,203 @@
+"""A process that uses the store under tests/fault/store_faults.c.  Started by tests/fault/store_faults.py.
+
+python tests/fault/store_worker.py work DIRECTORY SEED STEPS       does a seeded script, tells each step done
+python tests/fault/store_worker.py refuse DIRECTORY SEED STEPS ERRNO STRIDE   fails changes one by one, in place
+python tests/fault/store_worker.py refuse-opening DIRECTORY ERRNO             the same while the store is opened
+"""
+
+import ctypes
+import errno
+import json
+import os
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+from edgead.errors import StoreError
+from edgead.store import Store, StoreLimits
+from edgead.store import store as store_module
+from tests.store_model import Model, make_event, state_of
+
+NOW = 1_763_750_000_000_000_000
+LIMITS = StoreLimits(spool_rows=40)
+CHECKPOINT_BYTES = 150_000  # so that a short script folds its log several times
+PUT_OFF = 7
+
+Step = tuple[str, Any]
+FAULTS = ctypes.CDLL(None)
+
+
+def script(seed: int, steps: int) -> list[Step]:
+    """A seeded life: batches, events, deliveries, snapshots, trimming, restarts."""
+    rng = random.Random(seed)
+    made = journal_seq = 0
+    result: list[Step] = []
+    for _ in range(steps):
+        kind = rng.choices(["commit", "snapshots", "acknowledge", "reopen"], [12, 3, 5, 1])[0]
+        if kind == "commit":
+            entries = [rng.randbytes(rng.choice([30, 800, 6000])) for _ in range(rng.choice([0, 1, 1, 2]))]
+            events = list(range(made, made + rng.choice([0, 0, 1, 3, 20])))
+            made += len(events)
+            result.append((kind, {"journal": entries, "events": [make_event(number) for number in events]}))
+            journal_seq += len(entries)
+        elif kind == "snapshots":
+            names = rng.sample(["a", "b", "c", "d", "e", "f"], 4)
+            blobs = {name: rng.randbytes(rng.choice([200, 5000, 30_000])) for name in names[:3]}
+            entries = [rng.randbytes(50)]
+            journal_seq += 1
+            forget = max(journal_seq - rng.randrange(4), 0)
+            work = {"journal": entries, "snapshots": blobs, "retired": names[3:], "forget_through": forget}
+            result.append(("commit", work))
+        elif kind == "acknowledge":
+            result.append((kind, sorted(rng.sample(range(1, made + 3), min(made + 2, rng.randrange(1, 12))))))
+        else:
+            result.append((kind, None))
+    return result
+
+
+def apply_to_model(model: Model, step: Step) -> None:
+    kind, work = step
+    if kind == "commit":
+        model.commit(**work, now_ns=NOW)
+    elif kind == "acknowledge":
+        model.acknowledge(work)
+    else:
+        model.flush()
+
+
+def new_model() -> Model:
+    return Model(LIMITS, put_off=PUT_OFF)
+
+
+def quicken() -> None:
+    store_module.CHECKPOINT_BYTES = CHECKPOINT_BYTES
+    store_module.ACKNOWLEDGED_MAX = PUT_OFF
+
+
+def open_store(directory: Path) -> Store:
+    return Store.open(directory, LIMITS, now_ns=NOW)
+
+
+def work(directory: Path, seed: int, steps: int) -> None:
+    """Do the script; after each step print how many changes the disk has seen, and keep the log's index."""
+    store = open_store(directory)
+    kept = open_index(directory)
+    print(json.dumps([-1, FAULTS.store_faults_changes(), store.fsyncs, store.bytes_written]), flush=True)
+    for number, (kind, given) in enumerate(script(seed, steps)):
+        if kind == "reopen":
+            store.close()
+            store = open_store(directory)
+            kept = open_index(directory)
+        else:
+            do(store, kind, given)
+        if os.environ.get("STORE_FAULTS_TRACE"):
+            # opened once and never closed: closing it would drop the locks SQLite holds on the file
+            Path(f"{directory}.index-{number}").write_bytes(os.pread(kept, 32768, 0))
+        print(
+            json.dumps([number, FAULTS.store_faults_changes(), store.fsyncs, store.bytes_written]), flush=True
+        )
+    store.close()
+    print(json.dumps(["closed", FAULTS.store_faults_changes(), 0, 0]), flush=True)
+
+
+def do(store: Store, kind: str, given: Any) -> None:
+    if kind == "commit":
+        store.commit(**given, now_ns=NOW)
+    else:
+        store.acknowledge(given)
+
+
+def open_index(directory: Path) -> int:
+    return os.open(directory / "state.db-shm", os.O_RDONLY)
+
+
+def refuse(directory: Path, seed: int, steps: int, error: int, stride: int) -> None:
+    """In every step fail change 1, then 2, ... of it, until it goes through; each time the store must be as before.
+
+    `stride` > 1 tries a part of the changes, offset by the step's number.
+    """
+    store, model = open_store(directory), new_model()
+    refused: dict[str, int] = {}
+    for number, (kind, given) in enumerate(script(seed, steps)):
+        if kind == "reopen":
+            store.close()
+            model.flush()
+            store = open_store(directory)
+            continue
+        shown = state_of(store)
+        position = 1 + number % stride
+        while True:
+            FAULTS.store_faults_arm(position, 1 if number % 2 else 10**6, error)
+            try:
+                do(store, kind, given)
+            except StoreError as failure:
+                FAULTS.store_faults_arm(-1, 0, 0)
+                refused[failure.kind] = refused.get(failure.kind, 0) + 1
+                expected = shown if kind == "commit" else after_acknowledging(model, given)
+                assert state_of(store) == expected, (number, position)
+                position += stride
+                if position > 400:
+                    raise AssertionError("never went through") from failure
+                if kind == "acknowledge":
+                    continue
+            else:
+                FAULTS.store_faults_arm(-1, 0, 0)
+                break
+        apply_to_model(model, (kind, given))
+        assert state_of(store) == model.shown(), number
+    store.close()
+    model.flush()
+    store = open_store(directory)
+    assert (state_of(store), store.notices) == (model.shown(), [])
+    store.close()
+    print(json.dumps(refused))
+
+
+def refuse_opening(directory: Path, error: int) -> None:
+    """Fail change 1, 2, ... of making the state, and then of opening it again with a log to read."""
+    kinds: dict[str, int] = {}
+    for turn in ("made", "opened again"):
+        position = 1
+        while True:
+            FAULTS.store_faults_arm(position, 10**6, error)
+            try:
+                store = open_store(directory)
+            except StoreError as failure:
+                kinds[failure.kind] = kinds.get(failure.kind, 0) + 1
+                position += 1
+            else:
+                break
+        FAULTS.store_faults_arm(-1, 0, 0)
+        assert store.notices == []
+        done = store.commit(journal=[turn.encode()], now_ns=NOW)
+        assert done.journal_seq == (1 if turn == "made" else 2), turn
+        leave_as_killed(store, directory)
+    print(json.dumps(kinds))
+
+
+def leave_as_killed(store: Store, directory: Path) -> None:
+    """Close the store, but put its log back, as if the process had been killed."""
+    log = (directory / "state.db-wal").read_bytes()
+    database = (directory / "state.db").read_bytes()
+    store.close()
+    (directory / "state.db").write_bytes(database)
+    (directory / "state.db-wal").write_bytes(log)
+
+
+def after_acknowledging(model: Model, seqs: list[int]) -> object:
+    """What is shown when deleting failed: the deliveries are known all the same."""
+    state = model.shown()
+    return state._replace(spool={seq: row for seq, row in state.spool.items() if seq not in seqs})
+
+
+if __name__ == "__main__":
+    quicken()
+    name, folder, *numbers = sys.argv[1:]
+    if name == "work":
+        work(Path(folder), *map(int, numbers))
+    elif name == "refuse-opening":
+        refuse_opening(Path(folder), getattr(errno, numbers[0]))
+    else:
+        seed, steps, code, stride = numbers
+        refuse(Path(folder), int(seed), int(steps), getattr(errno, code), int(stride))
