@@ -45,12 +45,18 @@ class AgentProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "edgead", "run", "-c", str(self.config)], stderr=log, env=self._env
             )
-        wait_for(lambda: self.log.read_text().count("broker connected") > before, "the agent connected", self._alive)
+        wait_for(
+            lambda: self.log.read_text().count("broker connected") > before,
+            "the agent connected",
+            self._alive,
+        )
 
     def _alive(self) -> None:
         assert self._process is not None
         if self._process.poll() is not None:
-            raise AssertionError(f"the agent ended with {self._process.returncode}:\n{self.log.read_text()[-2000:]}")
+            raise AssertionError(
+                f"the agent ended with {self._process.returncode}:\n{self.log.read_text()[-2000:]}"
+            )
 
     @property
     def pid(self) -> int:
@@ -142,7 +148,10 @@ def bare(event: dict[str, object]) -> dict[str, object]:
 
 
 def wait_for(
-    done: Callable[[], bool], what: str, check: Callable[[], None] = lambda: None, within_s: float = READY_WITHIN_S
+    done: Callable[[], bool],
+    what: str,
+    check: Callable[[], None] = lambda: None,
+    within_s: float = READY_WITHIN_S,
 ) -> None:
     """Wait until `done`; `check` may raise meanwhile."""
     until = time.monotonic() + within_s

@@ -82,7 +82,13 @@ class Link:
             log.warning("subscriptions not noted", extra={"fields": {"reason": error.strerror}})
 
     def publish(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, correlation: bytes | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        correlation: bytes | None = None,
     ) -> int | None:
         """See `Bridge.publish`."""
         if self._bridge is None:

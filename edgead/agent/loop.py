@@ -61,9 +61,7 @@ class Agent:
         Already made; see `edgead.agent.build`.
     """
 
-    def __init__(
-        self, config: Config, engine: Engine, saving: Saving, link: Link, clock: Clock
-    ) -> None:
+    def __init__(self, config: Config, engine: Engine, saving: Saving, link: Link, clock: Clock) -> None:
         self.config = config
         self.engine = engine
         self.saving = saving
@@ -206,7 +204,11 @@ class Agent:
         )
         for answer in answers:
             self._link.publish(
-                answer.topic, answer.payload, qos=answer.qos, retain=answer.retain, correlation=answer.correlation
+                answer.topic,
+                answer.payload,
+                qos=answer.qos,
+                retain=answer.retain,
+                correlation=answer.correlation,
             )
 
     def _obey(self, command: Command) -> str:

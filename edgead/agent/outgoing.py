@@ -167,7 +167,10 @@ class Outgoing:
             elif self._states:
                 series_id, verdict = next(iter(self._states.items()))
                 topic = self._topics.series(series_id, "state")
-                if self._publisher.publish(topic, state_message(verdict).encode(), qos=0, retain=True) is None:
+                if (
+                    self._publisher.publish(topic, state_message(verdict).encode(), qos=0, retain=True)
+                    is None
+                ):
                     return
                 del self._states[series_id]
             else:

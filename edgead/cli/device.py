@@ -22,6 +22,7 @@ def run(config_file: str) -> None:
       edgead run -c /etc/edgead/gateway.toml
       EDGEAD_MQTT_PASSWORD=... edgead run -c gateway.toml
       systemctl start edgead                    the same as a service (firmware-config/systemd)
+      kill -HUP PID                             take the file again; a bad one changes nothing
     """
     from pathlib import Path
 
