@@ -14,10 +14,10 @@ from edgead._version import VERSION
 from edgead.agent import systemd
 from edgead.agent.clock import Clock
 from edgead.agent.intake import Intake
+from edgead.agent.link import Link
 from edgead.agent.outgoing import Outgoing
 from edgead.agent.saving import Saving
 from edgead.agent.vitals import Vitals, resident_bytes, to_health, to_message
-from edgead.agent.link import Link
 from edgead.bridge.commands import Command, Commands
 from edgead.bridge.inbox import (
     Connected,
@@ -30,7 +30,6 @@ from edgead.bridge.inbox import (
     TooLarge,
 )
 from edgead.bridge.messages import Info
-from edgead.bridge.topics import Topics
 from edgead.config import Config
 from edgead.errors import ConfigError
 from edgead.probe import Health

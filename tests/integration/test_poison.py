@@ -16,7 +16,6 @@ POISON = [
     b'{"value": "hot"}',
     b'{"value": {}}',
     b"[" * 5000,
-    b"null",
     b'{"value": 1e999e}',
     b"\0" * 100,
 ]
