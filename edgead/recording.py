@@ -29,7 +29,8 @@ DELIMITERS = (",", ";", "\t")
 START_NS = 946_684_800 * 10**9
 
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "unavailable", "unknown"})
-_ISO_OFFSET = re.compile(r"([zZ]|[+-]\d\d:?\d\d)$")
+_PLAIN_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?", re.ASCII)
+_OFFSET = re.compile(r"[zZ]$|(?<=:\d\d)[+-]\d\d:?\d\d$|(?<=\d{3})[+-]\d\d:?\d\d$", re.ASCII)
 _BELOW_MICROSECONDS = re.compile(r"[.,]\d{6}(\d{1,3})")
 # Between 2000 and 2200 a number of one unit cannot be mistaken for another (2000 in ms is 9.5e11, 2200 in s 7.3e9).
 _EPOCH_UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (2**63, 1))
@@ -347,13 +348,13 @@ def _unit(number: int) -> int:
 
 
 def _plain_iso_times(cells: Sequence[str]) -> Times | None:
-    """A block of ISO times all in UTC (``Z`` or no offset), read by numpy at once."""
-    if not all(cell[:1].isdigit() and cell[4:5] == "-" for cell in cells):
-        return None  # also keeps away the words numpy takes for times
-    if cells[0][-1:] in "zZ":
-        cells = [cell[:-1] if cell[-1:] in "zZ" else "?" for cell in cells]
-    if any(_ISO_OFFSET.search(cell, 10) for cell in cells):
-        return None
+    """A block of ISO times all of one offset, read by numpy at once; no offset means UTC."""
+    offset = _OFFSET.search(cells[0])
+    suffix = offset[0] if offset else ""
+    if suffix:
+        cells = [cell.removesuffix(suffix) if cell.endswith(suffix) else "" for cell in cells]
+    if not all(map(_PLAIN_ISO.fullmatch, cells)):
+        return None  # numpy takes words such as "now" for times as well, and warns of offsets
     try:
         stamps = np.array(cells, dtype="datetime64[ns]")
         seconds = np.array(cells, dtype="datetime64[s]").astype(np.int64)
@@ -361,7 +362,17 @@ def _plain_iso_times(cells: Sequence[str]) -> Times | None:
         return None
     nanoseconds = stamps.astype(np.int64)
     in_range = np.array_equal(nanoseconds // 10**9, seconds)  # outside of 1678..2262 nanoseconds overflow
-    return nanoseconds if in_range else None
+    if not in_range:
+        return None
+    return nanoseconds - _offset_ns(suffix)
+
+
+def _offset_ns(suffix: str) -> int:
+    """Nanoseconds east of UTC that ``+01:00`` stands for; 0 for ``Z`` and no offset."""
+    if len(suffix) < 2:
+        return 0
+    ns = (int(suffix[1:3]) * 60 + int(suffix[-2:])) * 60 * 10**9
+    return -ns if suffix[0] == "-" else ns
 
 
 def _iso_ns(cell: str) -> int | None:
