@@ -65,6 +65,8 @@ enum ead_status {
 #define EAD_SLIDE_MAX_LEN 65536 /* points: a step costs as many nanoseconds, roughly */
 #define EAD_SLIDE_MAX_MEAN 64   /* saliencies in a streamed mean */
 
+#define EAD_ORDER_MAX_LEN 65536 /* values of a running order statistic */
+
 /* A constant English text for a status, never NULL. */
 const char *ead_status_text(int status);
 
@@ -212,6 +214,49 @@ ead_real ead_slide_mean(const ead_slide *state);
 
 /* Samples taken since the state was made. */
 uint64_t ead_slide_count(const ead_slide *state);
+
+/* ---------------------------------------------------------------- order statistics of the last values */
+
+/* The last n values, kept sorted: median, any quantile and the exact median absolute deviation at any time.
+ * One lent block without pointers: a checkpoint is a copy of its bytes. */
+typedef struct ead_order ead_order;
+
+/* Bytes of a state for n values, 0 if n is outside 1..EAD_ORDER_MAX_LEN: 2 n elements and 24. */
+size_t ead_order_size(size_t n);
+
+/* Makes an empty state in the lent block.  Returns EAD_OK, EAD_E_LENGTH (n) or EAD_E_WORK. */
+int ead_order_init(ead_order *state, size_t bytes, size_t n);
+
+/* Whether a block, a checkpoint say, is a whole and sound state of this version, precision and byte order,
+ * made with this n. Every block that was not made by this process must pass before it is used.  Returns
+ * EAD_OK or EAD_E_STATE. */
+int ead_order_check(const ead_order *state, size_t bytes, size_t n);
+
+/* Values held: n once the window is full. */
+size_t ead_order_count(const ead_order *state);
+
+/* Takes the next value, dropping the oldest of a full window: log2(n) comparisons and one move of at most n
+ * elements. x         finite, at most half of the largest number in size Returns EAD_OK, EAD_E_STATE or
+ * EAD_E_NOT_FINITE; on an error nothing has changed. */
+int ead_order_push(ead_order *state, ead_real x);
+
+/* Corrects a value already taken; age 0 = the newest.  Returns as ead_order_push; EAD_E_RANGE if no value of
+ * that age is held. */
+int ead_order_replace(ead_order *state, size_t age, ead_real x);
+
+/* The value below which a share of the values lies, linear between neighbours (type 7 of Hyndman and Fan, The
+ * American Statistician 50 (4), 1996). share     0..1: 0 gives the least value, 1 the greatest Returns
+ * EAD_OK, EAD_E_STATE, EAD_E_LENGTH (no value is held) or EAD_E_RANGE (share). */
+int ead_order_quantile(const ead_order *state, ead_wide share, ead_real *quantile);
+
+/* The median: the middle value, or the mean of the two.  Returns EAD_OK, EAD_E_STATE or EAD_E_LENGTH (no
+ * value is held). */
+int ead_order_median(const ead_order *state, ead_real *median);
+
+/* The exact median of the absolute deviations from the median, in 2 log2(n) comparisons; not scaled
+ * (times 1.4826 it estimates the standard deviation of a normal distribution).  Returns as ead_order_median.
+ */
+int ead_order_mad(const ead_order *state, ead_real *mad);
 
 #ifdef __cplusplus
 }

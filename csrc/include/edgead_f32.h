@@ -34,6 +34,16 @@
 #define ead_slide_replace ead32_slide_replace
 #define ead_slide_mean ead32_slide_mean
 #define ead_slide_count ead32_slide_count
+#define ead_order ead32_order
+#define ead_order_size ead32_order_size
+#define ead_order_init ead32_order_init
+#define ead_order_check ead32_order_check
+#define ead_order_count ead32_order_count
+#define ead_order_push ead32_order_push
+#define ead_order_replace ead32_order_replace
+#define ead_order_quantile ead32_order_quantile
+#define ead_order_median ead32_order_median
+#define ead_order_mad ead32_order_mad
 
 #undef EDGEAD_H_REAL
 #include "edgead.h"
@@ -63,6 +73,16 @@
 #undef ead_slide_replace
 #undef ead_slide_mean
 #undef ead_slide_count
+#undef ead_order
+#undef ead_order_size
+#undef ead_order_init
+#undef ead_order_check
+#undef ead_order_count
+#undef ead_order_push
+#undef ead_order_replace
+#undef ead_order_quantile
+#undef ead_order_median
+#undef ead_order_mad
 #endif
 
 #endif

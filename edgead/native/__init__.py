@@ -3,6 +3,7 @@
 from edgead.native._kernel import (
     ISA_NAMES,
     STATUS_ERRORS,
+    Order,
     Slide,
     SlideTable,
     check_status,
@@ -17,6 +18,7 @@ from edgead.native._kernel import (
 __all__ = [
     "ISA_NAMES",
     "STATUS_ERRORS",
+    "Order",
     "Slide",
     "SlideTable",
     "check_status",

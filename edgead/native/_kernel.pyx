@@ -28,3 +28,4 @@ cpdef check_status(int status):
 include "_fourier.pxi"
 include "_saliency.pxi"
 include "_slide.pxi"
+include "_order.pxi"

@@ -30,6 +30,7 @@ cdef extern from "edgead_f32.h" nogil:
         EAD_SLIDE_MIN_LEN
         EAD_SLIDE_MAX_LEN
         EAD_SLIDE_MAX_MEAN
+        EAD_ORDER_MAX_LEN
 
     # Fourier transform; sizes in bytes, lengths in elements of the precision
     ctypedef struct ead_fft_plan:
@@ -88,3 +89,28 @@ cdef extern from "edgead_f32.h" nogil:
     int ead32_slide_replace(ead32_slide *state, const ead32_slide_table *table, size_t age, ead_wide x)
     float ead32_slide_mean(const ead32_slide *state)
     uint64_t ead32_slide_count(const ead32_slide *state)
+
+    # order statistics of the last values; sizes in bytes, n in values, age 0 = newest
+    ctypedef struct ead_order:
+        pass
+    size_t ead_order_size(size_t n)
+    int ead_order_init(ead_order *state, size_t bytes, size_t n)
+    int ead_order_check(const ead_order *state, size_t bytes, size_t n)
+    size_t ead_order_count(const ead_order *state)
+    int ead_order_push(ead_order *state, double x)
+    int ead_order_replace(ead_order *state, size_t age, double x)
+    int ead_order_quantile(const ead_order *state, ead_wide share, double *quantile)
+    int ead_order_median(const ead_order *state, double *median)
+    int ead_order_mad(const ead_order *state, double *mad)
+
+    ctypedef struct ead32_order:
+        pass
+    size_t ead32_order_size(size_t n)
+    int ead32_order_init(ead32_order *state, size_t bytes, size_t n)
+    int ead32_order_check(const ead32_order *state, size_t bytes, size_t n)
+    size_t ead32_order_count(const ead32_order *state)
+    int ead32_order_push(ead32_order *state, float x)
+    int ead32_order_replace(ead32_order *state, size_t age, float x)
+    int ead32_order_quantile(const ead32_order *state, ead_wide share, float *quantile)
+    int ead32_order_median(const ead32_order *state, float *median)
+    int ead32_order_mad(const ead32_order *state, float *mad)
