@@ -21,7 +21,7 @@ def check(order, held):
     median = np.median(held)
     assert order.median == median
     assert order.mad == np.median(np.abs(held - median))
-    tolerance = (1e-6 if order.single else 1e-14) * np.abs(held).max()
+    tolerance = (1e-6 if order.single else 1e-14) * float(np.abs(held).max())
     for share in (0.0, 0.1, 0.5, 0.99, 1.0):
         wanted = np.quantile(held.astype(float), share)
         assert order.quantile(share) == pytest.approx(wanted, rel=0, abs=tolerance)
