@@ -26,19 +26,14 @@ def make_event(number: int, unit: str = "degC") -> Event:
 
 def state_of(store: StoreView) -> State:
     """Read everything through the store's own methods."""
+    snapshots = {series_id: (seq, body) for series_id, seq, body in store.snapshots()}
+    journal = dict(store.journal())
+    spool = {row.seq: (row.event.id, row.created_ns) for row in store.peek(limit=100_000)}
     stats = store.spool_stats()
-    state = State(
-        {series_id: (seq, body) for series_id, seq, body in store.snapshots()},
-        dict(store.journal()),
-        {row.seq: (row.event.id, row.created_ns) for row in store.peek(limit=100_000)},
-        store.journal_seq,
-        stats.last_seq,
-        stats.dropped,
-    )
-    assert stats.rows == len(state.spool)
-    assert store.journal_rows == len(state.journal)
-    assert store.journal_bytes == sum(map(len, state.journal.values()))
-    return state
+    assert stats.rows == len(spool)
+    assert store.journal_rows == len(journal)
+    assert store.journal_bytes == sum(map(len, journal.values()))
+    return State(snapshots, journal, spool, store.journal_seq, stats.last_seq, stats.dropped)
 
 
 class Model:

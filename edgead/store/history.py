@@ -21,6 +21,8 @@ class JournalTally(msgspec.Struct):
 class Journal:
     """The journal table: one row a batch.  The methods that write expect an open transaction."""
 
+    name, key = "journal", "seq"
+
     def __init__(self, connection: sqlite3.Connection, *, last_seq: int) -> None:
         self._connection = connection
         rows, size, highest = connection.execute(
@@ -39,14 +41,13 @@ class Journal:
             self.tally.rows += 1
             self.tally.bytes += len(body)
 
-    def forget(self, through: int) -> None:
-        """Delete the entries up to and including number `through`."""
-        if not through:
-            return
+    def delete(self, first: int, last: int) -> None:
+        """Delete a range of entries, both ends included."""
         rows, size = self._connection.execute(
-            "SELECT count(*), coalesce(sum(length(body)), 0) FROM journal WHERE seq <= ?", (through,)
+            "SELECT count(*), coalesce(sum(length(body)), 0) FROM journal WHERE seq BETWEEN ? AND ?",
+            (first, last),
         ).fetchone()
-        self._connection.execute("DELETE FROM journal WHERE seq <= ?", (through,))
+        self._connection.execute("DELETE FROM journal WHERE seq BETWEEN ? AND ?", (first, last))
         self.tally.rows -= rows
         self.tally.bytes -= size
 
@@ -68,6 +69,8 @@ class Journal:
 class Snapshots:
     """The snapshots table: one row a series.  The methods that write expect an open transaction."""
 
+    name, key = "snapshots", "slot"
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
@@ -85,7 +88,12 @@ class Snapshots:
     def retire(self, series_ids: Collection[str]) -> None:
         """Delete the state of series that are no more."""
         for series_id in series_ids:
-            self._connection.execute("DELETE FROM snapshots WHERE slot = ?", (slot_of(series_id),))
+            slot = slot_of(series_id)
+            self.delete(slot, slot)
+
+    def delete(self, first: int, last: int) -> None:
+        """Delete a range of slots, both ends included."""
+        self._connection.execute("DELETE FROM snapshots WHERE slot BETWEEN ? AND ?", (first, last))
 
     def highest(self) -> int:
         """Highest journal number a snapshot includes; 0 when there is none."""

@@ -42,6 +42,8 @@ class Spool:
         Right after every committed transaction; the owner puts back a copy when one is rolled back.
     """
 
+    name, key = "spool", "seq"
+
     def __init__(self, connection: sqlite3.Connection, *, last_seq: int, dropped: int) -> None:
         self._connection = connection
         rows, size, highest = connection.execute(

@@ -13,12 +13,10 @@ from edgead.store.directory import DATABASE, WriterLock, make_private
 from edgead.store.meter import Meter
 from edgead.store.records import Committed, StoreLimits
 from edgead.store.schema import row_crc
-from edgead.store.view import StoreView
+from edgead.store.view import StoreView, Table
 
-_EVENT_BYTES = (
-    512  # of an event as encoded, and of the pages one commit changes at least: for the size of the log
-)
-_COMMIT_BYTES = 3 * PAGE_BYTES
+_EVENT_BYTES = 512  # of an event, for guessing how much the log has grown
+_COMMIT_BYTES = 2 * PAGE_BYTES  # pages that a commit changes at least, for the same
 ACKNOWLEDGED_MAX = (
     1000  # deletions put off until the next commit; a kill sends at most so many events once more
 )
@@ -143,7 +141,8 @@ class Store(StoreView):
             self._journal.append(journal)
             self._snapshots.save(snapshots, self.journal_seq)
             self._snapshots.retire(retired)
-            self._journal.forget(forget_through)
+            if forget_through:
+                self._journal.delete(0, forget_through)
             self._save_counters()
         self._acknowledged.clear()
         payload = sum(map(len, journal)) + sum(map(len, snapshots.values())) + _EVENT_BYTES * len(events)
@@ -239,18 +238,15 @@ class Store(StoreView):
         if self.checkpoint_error is not None and self.checkpoint_error.kind == "corrupt":
             raise self.checkpoint_error
 
-    def _leave_out(self, table: str, column: str, key: int, what: str) -> None:
+    def _leave_out(self, table: Table, key: int, what: str) -> None:
         """Move a damaged row to the table of damaged ones."""
         self.notices.append(f"{what} on disk; the row was set aside in table 'damaged'")
-        with self._transaction(f"setting aside a damaged row of {table}"):
+        with self._transaction("setting aside a damaged row"):
             self._connection.execute(
-                f"INSERT INTO damaged SELECT ?, {column}, crc, body FROM {table} WHERE {column} = ?",
-                (table, key),
+                f"INSERT INTO damaged SELECT ?, {table.key}, crc, body FROM {table.name} WHERE {table.key} = ?",
+                (table.name, key),
             )
-            if table == "spool":
-                self._spool.delete(key, key)
-            else:
-                self._connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,))
+            table.delete(key, key)
             self._save_counters()
 
 

@@ -13,6 +13,8 @@ from edgead.store.records import SpoolRow, SpoolStats
 from edgead.store.schema import is_whole
 from edgead.store.spool import LAST, Spool
 
+Table = Snapshots | Journal | Spool
+
 
 class StoreView:
     """Read access to the state of an agent, running or not.
@@ -36,7 +38,9 @@ class StoreView:
 
     @classmethod
     def open_view(cls, directory: Path) -> "StoreView":
-        """Open the state in `directory` for reading only; nothing is made or changed.
+        """Open the state in `directory` for reading only.
+
+        Nothing that is saved is changed; SQLite may leave an empty log beside the database.
 
         Raises
         ------
@@ -49,7 +53,7 @@ class StoreView:
                 f"no state in {directory}: has the agent run with this state_dir?", kind="missing"
             )
         with contextlib.ExitStack() as undo, plain_errors(path, "opening it for reading"):
-            connection = connect(path, "ro")
+            connection = _connect_reader(path)
             undo.callback(connection.close)
             view = StoreView(path, connection)
             undo.pop_all()
@@ -92,7 +96,7 @@ class StoreView:
             for slot, series_id, seq, body in self._snapshots.read():
                 if body is None:
                     self._leave_out(
-                        "snapshots", "slot", slot, f"the saved state of series {series_id!r} was damaged"
+                        self._snapshots, slot, f"the saved state of series {series_id!r} was damaged"
                     )
                 else:
                     yield series_id, seq, body
@@ -102,7 +106,7 @@ class StoreView:
         with self._reading():
             for seq, body in self._journal.read():
                 if body is None:
-                    self._leave_out("journal", "seq", seq, f"journal entry {seq} was damaged")
+                    self._leave_out(self._journal, seq, f"journal entry {seq} was damaged")
                 else:
                     yield seq, body
 
@@ -121,7 +125,7 @@ class StoreView:
                 after, LAST if through is None else through, limit, self._acknowledged
             )
             for seq in damaged:
-                self._leave_out("spool", "seq", seq, f"event {seq} in the spool was damaged")
+                self._leave_out(self._spool, seq, f"event {seq} in the spool was damaged")
         return rows
 
     def spool_stats(self) -> SpoolStats:
@@ -129,9 +133,25 @@ class StoreView:
         with self._reading():
             return self._spool.stats(self._acknowledged)
 
-    def _leave_out(self, table: str, column: str, key: int, what: str) -> None:
+    def _leave_out(self, table: Table, key: int, what: str) -> None:
         self.notices.append(f"{what} on disk and is left out")
 
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
+
+
+def _connect_reader(path: Path) -> sqlite3.Connection:
+    connection = connect(path, "ro")
+    try:
+        connection.execute("SELECT 1 FROM counters").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        # on a read-only file system SQLite cannot make a log, but when there is none nobody is writing either
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or Path(f"{path}-wal").exists():
+            raise
+        return connect(path, "ro&immutable=1")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

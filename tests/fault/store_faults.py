@@ -1,11 +1,13 @@
 """A disk that can be cut off at any change: compiles the shim, runs the worker, rebuilds what would be left."""
 
+import contextlib
 import os
 import random
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,14 @@ SECTOR = 512  # a disk writes whole sectors, in any order, until told to flush
 
 CREATE, WRITE, TRUNCATE, SYNC, UNLINK, RENAME, SYNC_DIRECTORY = range(1, 8)
 _RECORD = struct.Struct("<IIQQ")
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder in memory where there is one: what a disk does to unsynced writes is played here, not waited for."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="edgead-store-", dir=memory) as folder:
+        yield Path(folder)
 
 
 def build(folder: Path) -> Path:

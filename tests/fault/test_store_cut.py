@@ -42,9 +42,19 @@ def states_of_script() -> list[State]:
     return [*states, model.on_disk()]
 
 
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with faults.scratch() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="module")
-def recording(shim: Path, tmp_path_factory: pytest.TempPathFactory) -> Recording:
-    folder = tmp_path_factory.mktemp("recording")
+def recording(shim: Path) -> Iterator[Recording]:
+    with faults.scratch() as folder:
+        yield record(shim, folder)
+
+
+def record(shim: Path, folder: Path) -> Recording:
     trace = folder / "trace"
     done = faults.run_worker(shim, "work", SEED, STEPS, directory=folder / "state", STORE_FAULTS_TRACE=trace)
     assert done.returncode == 0, done.stderr
@@ -130,7 +140,7 @@ def test_writes_torn_in_the_middle(recording: Recording, tmp_path: Path) -> None
 
 def test_kills_of_the_real_process(recording: Recording, shim: Path, tmp_path: Path) -> None:
     rng = random.Random(SEED)
-    for position in faults.part(range(1, len(recording.changes) + 1), rng, share=20):
+    for position in faults.part(range(1, len(recording.changes) + 1), rng, share=40):
         directory = tmp_path / "killed"
         done = faults.run_worker(shim, "work", SEED, STEPS, directory=directory, STORE_FAULTS_KILL=position)
         assert done.returncode == 137, (position, done.stderr)

@@ -1,6 +1,7 @@
 """A disk that refuses a change: the error is told in a plain sentence, nothing is half-done, and work goes on after."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,12 @@ pytestmark = pytest.mark.campaign
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return faults.build(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with faults.scratch() as folder:
+        yield folder
 
 
 @pytest.mark.parametrize(("error", "kind"), [("ENOSPC", "full"), ("EROFS", "read_only"), ("EIO", "io")])

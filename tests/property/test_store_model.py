@@ -1,8 +1,6 @@
 """The store does what its dictionary twin does, whatever is asked of it and however often it is reopened."""
 
 import shutil
-import tempfile
-from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from edgead.store import Store, StoreLimits
 from edgead.store.records import KIB
 from edgead.store.store import ACKNOWLEDGED_MAX
+from tests.fault import store_faults as faults
 from tests.store_model import Model, make_event, state_of
 
 SECOND = 1_000_000_000
@@ -28,7 +27,8 @@ limits = st.builds(
 class StoreMachine(RuleBasedStateMachine):
     @initialize(limits=limits)
     def begin(self, limits: StoreLimits) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="edgead-store-"))
+        self.scratch = faults.scratch()
+        self.directory = self.scratch.__enter__()
         self.limits = limits
         self.now_ns = 1_763_750_000 * SECOND
         self.events_made = 0
@@ -82,9 +82,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def copy_as_a_kill_would_leave_it(self) -> None:
-        with tempfile.TemporaryDirectory(prefix="edgead-store-") as folder:
+        with faults.scratch() as folder:
             shutil.copytree(self.directory, folder, dirs_exist_ok=True)
-            store = Store.open(Path(folder), self.limits, now_ns=self.now_ns)
+            store = Store.open(folder, self.limits, now_ns=self.now_ns)
             assert store.notices == []
             assert state_of(store) == self.model.on_disk()
             store.close()
@@ -104,7 +104,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.store.close()
-        shutil.rmtree(self.directory)
+        self.scratch.__exit__(None, None, None)
 
 
 StoreMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
