@@ -23,7 +23,8 @@ Values = NDArray[np.float64]
 BLOCK_ROWS = 20_000
 SAMPLE_ROWS = 20
 TIME_NAMES = ("timestamp", "datetime", "time", "ts", "date")
-DELIMITERS = (",", ";", "\t")
+#: Endings of the names of files that a folder is searched for.
+ENDINGS = (".csv", ".tsv", ".parquet")
 
 #: Where a recording without times starts: 2000-01-01, the earliest time the bridge takes for a time.
 START_NS = 946_684_800 * 10**9
