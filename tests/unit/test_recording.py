@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edgead.errors import InvalidInput
-from edgead.recording import BLOCK_ROWS, START_NS, Recording, read_recording
+from edgead.recording import START_NS, Recording, read_recording
+from edgead.recording.csv_file import BLOCK_ROWS
 
 S = 10**9
 
@@ -132,6 +133,9 @@ def test_a_file_longer_than_a_block_is_whole(read):
         ("ts,b\n04/07/2014 00:00,2\n04/07/2014 00:01,2\n", {}, r"r\.csv:2: ts = '04/07/2014 00:00'"),
         ("ts,b\n2023-02-30,2\n2023-02-31,2\n", {}, r"r\.csv:2: ts = '2023-02-30'"),
         ("ts,b\n9999-01-01,2\n9999-01-02,2\n", {}, r"r\.csv:2: ts = '9999-01-01'"),
+        ("ts,b\n99999999999,2\n99999999998,2\n", {}, r"r\.csv:2: ts = '99999999999'"),
+        ("ts,b\n99999999999,2\n1700000000000,2\n", {}, r"r\.csv:2: ts = '99999999999'"),
+        ("a\n1\n1_0\n", {"columns": ["a"]}, r"r\.csv:3: a = '1_0'"),
         ("ts,b\n1e30,2\n1e31,2\n", {}, r"r\.csv:2: ts = '1e30'"),
         ("ts,b\nnan,2\nnan,2\n", {}, r"r\.csv:2: ts = 'nan'"),
         ("a,b\n1,2\n" + "x" * 200_000 + ",2\n", {}, r"r\.csv:3: not CSV \(field larger"),
