@@ -139,6 +139,20 @@ class Mosquitto:
         """SIGKILL: no farewell, no last save."""
         self._end(signal.SIGKILL)
 
+    def save(self) -> None:
+        """Make it write its persistence file now (SIGUSR1), and wait for that.
+
+        Without it a kill loses what is on its way to a client that is connected: mosquitto saves for
+        changes of subscriptions, retained messages and messages of clients that are away, not for those.
+        """
+        saved = self.log.count("Saving in-memory database")
+        os.kill(self.pid, signal.SIGUSR1)
+        deadline = time.monotonic() + READY_WITHIN_S
+        while self.log.count("Saving in-memory database") == saved:
+            assert time.monotonic() < deadline, "mosquitto did not save"
+            time.sleep(0.01)
+        time.sleep(0.05)  # the line is logged before the file is renamed into place
+
     def restart(self) -> None:
         """SIGKILL, then start on the same port."""
         self.kill()
