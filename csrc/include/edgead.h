@@ -1,6 +1,6 @@
 /* edgead: the whole public C interface of the detection core.
  *
- * C99, no heap, no globals, no libc but <math.h> (plus memcpy and memset, which compilers emit).
+ * C99, no heap, no globals, no libc but <math.h> (plus memcpy, memmove and memset, which compilers emit).
  * The caller lends all memory: ask a *_size (bytes) or *_len (elements) function, then give the buffer.
  * Lent byte blocks (plans, tables, states) must be aligned for the widest number in use (8 bytes) and hold no
  * pointer: they may be copied and moved as bytes.  Every function that can fail returns EAD_OK (0) or a
@@ -46,7 +46,9 @@ enum ead_status {
 #define EAD_FFT_COMPLEX 0
 #define EAD_FFT_REAL 1
 
+#ifndef EAD_FFT_MAX_LEN
 #define EAD_FFT_MAX_LEN 4194304 /* points; Bluestein's inner length then still fits 32 bits with room */
+#endif
 
 /* Which bins a saliency map uses and how. */
 #define EAD_SALIENCY_STREAM 0  /* the streaming detector's: bin 0 dropped */
@@ -61,11 +63,15 @@ enum ead_status {
 #define EAD_ISA_AVX2 2     /* x86-64 with AVX2 and FMA */
 #define EAD_ISA_AVX512 3   /* x86-64 with AVX-512 F, DQ and VL */
 
-#define EAD_SLIDE_MIN_LEN 8     /* points of a sliding window */
+#define EAD_SLIDE_MIN_LEN 8 /* points of a sliding window */
+#ifndef EAD_SLIDE_MAX_LEN
 #define EAD_SLIDE_MAX_LEN 65536 /* points: a step costs as many nanoseconds, roughly */
-#define EAD_SLIDE_MAX_MEAN 64   /* saliencies in a streamed mean */
+#endif
+#define EAD_SLIDE_MAX_MEAN 64 /* saliencies in a streamed mean */
 
+#ifndef EAD_ORDER_MAX_LEN
 #define EAD_ORDER_MAX_LEN 65536 /* values of a running order statistic */
+#endif
 
 /* A constant English text for a status, never NULL. */
 const char *ead_status_text(int status);

@@ -4,12 +4,14 @@
  * factors runs as Stockham's autosort with one function a radix (one function for all spills registers); any
  * other as Bluestein's chirp convolution of a comfortable length.  A plan is one block of bytes: the struct
  * below, then its numbers. */
-#include <string.h>
-
 #include "ead_internal.h"
 
 #define MAX_FACTORS 24
-#define MAX_RADIX 61
+/* Greatest prime factor done directly; above some sixty, Bluestein is faster anyway. */
+#ifndef EAD_FFT_MAX_RADIX
+#define EAD_FFT_MAX_RADIX 61
+#endif
+#define MAX_RADIX EAD_FFT_MAX_RADIX
 #define MAGIC EAD_MAGIC('F' << 8 | 'T')
 
 struct ead_fft_plan {
@@ -80,7 +82,7 @@ static size_t generic_roots(const ead_fft_plan *plan)
 /* Fills the struct's fields; the numbers are not computed. */
 static void layout(ead_fft_plan *plan, size_t n, int kind)
 {
-    memset(plan, 0, sizeof *plan);
+    EAD_FILL(plan, 0, sizeof *plan);
     plan->magic = MAGIC;
     plan->n = (uint32_t)n;
     plan->kind = (uint32_t)kind;
@@ -95,7 +97,7 @@ static void layout(ead_fft_plan *plan, size_t n, int kind)
     if (cost == 0 || cost * plan->core > chirp_cost) {
         plan->conv = (uint32_t)conv;
         plan->n_factors = count;
-        memcpy(plan->factor, factor, sizeof factor);
+        EAD_COPY(plan->factor, factor, sizeof factor);
     }
 }
 
@@ -355,8 +357,8 @@ static void stages(const ead_fft_plan *plan, size_t n, ead_real *re, ead_real *i
         s *= r;
     }
     if (xr != re) {
-        memcpy(re, xr, n * sizeof *re);
-        memcpy(im, xi, n * sizeof *im);
+        EAD_COPY(re, xr, n * sizeof *re);
+        EAD_COPY(im, xi, n * sizeof *im);
     }
 }
 
@@ -377,17 +379,17 @@ static void bluestein(const ead_fft_plan *plan, ead_real *re, ead_real *im, ead_
     size_t n = plan->core, conv = plan->conv;
     const ead_real *chirp = number + at.chirp, *chirp_ft = number + at.chirp_ft;
     ead_real *ar = work, *ai = work + conv, *br = ai + conv, *bi = br + conv;
-    memcpy(ar, re, n * sizeof *ar);
-    memcpy(ai, im, n * sizeof *ai);
+    EAD_COPY(ar, re, n * sizeof *ar);
+    EAD_COPY(ai, im, n * sizeof *ai);
     multiply(n, ar, ai, chirp, chirp + n);
-    memset(ar + n, 0, (conv - n) * sizeof *ar);
-    memset(ai + n, 0, (conv - n) * sizeof *ai);
+    EAD_FILL(ar + n, 0, (conv - n) * sizeof *ar);
+    EAD_FILL(ai + n, 0, (conv - n) * sizeof *ai);
     stages(plan, conv, ar, ai, br, bi);
     multiply(conv, ar, ai, chirp_ft, chirp_ft + conv);
     stages(plan, conv, ai, ar, bi, br); /* swapped: the inverse; 1/conv is inside chirp_ft */
     multiply(n, ar, ai, chirp, chirp + n);
-    memcpy(re, ar, n * sizeof *re);
-    memcpy(im, ai, n * sizeof *im);
+    EAD_COPY(re, ar, n * sizeof *re);
+    EAD_COPY(im, ai, n * sizeof *im);
 }
 
 /* ---- making a plan ---- */
@@ -422,7 +424,7 @@ static void chirp_of(ead_fft_plan *plan, ead_real *number)
     ead_real *chirp = number + at.chirp, *ft = number + at.chirp_ft;
     for (size_t j = 0; j < n; j++)
         store_root(chirp, chirp + n, j, (uint64_t)j * j, 2 * (uint64_t)n);
-    memset(ft, 0, 2 * conv * sizeof *ft);
+    EAD_FILL(ft, 0, 2 * conv * sizeof *ft);
     for (size_t j = 0; j < n; j++) {
         cplx turned = {chirp[j] / (ead_real)conv, -chirp[n + j] / (ead_real)conv};
         store(ft, ft + conv, j, turned);
@@ -586,8 +588,8 @@ int ead_rfft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_re
         unpack(plan, re, im, out);
         return EAD_OK;
     }
-    memcpy(re, in, n * sizeof *re);
-    memset(im, 0, n * sizeof *im);
+    EAD_COPY(re, in, n * sizeof *re);
+    EAD_FILL(im, 0, n * sizeof *im);
     ead_i_fft_split(plan, re, im, im + n);
     gather(n / 2 + 1, 1, re, im, out);
     out[1] = 0;

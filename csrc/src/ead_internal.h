@@ -15,11 +15,28 @@
 #define ead_i_fft_split ead32_i_fft_split
 #endif
 
+/* The built-in forms stay single instructions under -ffreestanding too, and need no header. */
+#ifdef __GNUC__
+#define EAD_COPY __builtin_memcpy
+#define EAD_MOVE __builtin_memmove
+#define EAD_FILL __builtin_memset
+#define EAD_SQRTF __builtin_sqrtf
+#define EAD_SQRTD __builtin_sqrt
+#else
+#include <math.h>
+#include <string.h>
+#define EAD_COPY memcpy
+#define EAD_MOVE memmove
+#define EAD_FILL memset
+#define EAD_SQRTF sqrtf
+#define EAD_SQRTD sqrt
+#endif
+
 #ifdef EAD_REAL_FLOAT
-#define EAD_SQRT sqrtf
+#define EAD_SQRT EAD_SQRTF
 #define EAD_EPSILON 1.1920928955078125e-7f
 #else
-#define EAD_SQRT sqrt
+#define EAD_SQRT EAD_SQRTD
 #define EAD_EPSILON 2.220446049250313e-16
 #endif
 

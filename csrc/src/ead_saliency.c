@@ -1,7 +1,4 @@
 /* Saliency map of a whole window by spectral residual.  SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-#include <string.h>
-
 #include "ead_internal.h"
 #include "ead_root6.h"
 
@@ -37,7 +34,7 @@ static ead_real centre(size_t n, const ead_real *x, ead_real *re, ead_real *im)
         re[i] = (ead_real)deviation;
         energy += deviation * deviation;
     }
-    memset(im, 0, n * sizeof *im);
+    EAD_FILL(im, 0, n * sizeof *im);
     return (ead_real)energy;
 }
 
@@ -99,8 +96,8 @@ int ead_saliency(const ead_fft_plan *plan, const ead_real *x, int rule, ead_real
     size_t n = ead_i_fft_points(plan, EAD_FFT_COMPLEX);
     ead_real *re = work, *im = re + n, *root = im + n, *transform_work = work + map_work(n);
     if (rule == EAD_SALIENCY_SERVICE) {
-        memcpy(re, x, n * sizeof *re);
-        memset(im, 0, n * sizeof *im);
+        EAD_COPY(re, x, n * sizeof *re);
+        EAD_FILL(im, 0, n * sizeof *im);
         ead_i_fft_split(plan, re, im, transform_work);
         weigh_as_service(n, re, im, root);
     } else {

@@ -6,9 +6,6 @@
  * spectrum, summed from zero while the buffer goes round once and then swapped in, ends even that.  Rotating
  * the buffer only turns phases, so the newest sample's saliency is one sum over Y_k w^(-k p) / G_k, with the
  * same twiddles in the same pass. */
-#include <math.h>
-#include <string.h>
-
 #include "ead_slide.h"
 #include "ead_slide_step.h"
 
@@ -132,7 +129,7 @@ int ead_slide_init(ead_slide *state, size_t bytes, size_t n, size_t mean_len)
         return EAD_E_RANGE;
     if (bytes < ead_slide_size(n, mean_len))
         return EAD_E_WORK;
-    memset(state, 0, ead_slide_size(n, mean_len));
+    EAD_FILL(state, 0, ead_slide_size(n, mean_len));
     state->magic = STATE_MAGIC;
     state->version = STATE_VERSION;
     state->wide_size = sizeof(ead_wide);
@@ -209,7 +206,7 @@ static void swap_spectra(ead_slide *state)
     state->current = state->rebuilt;
     ead_wide mean = state->current.level + state->current.sum / (ead_wide)state->n;
     state->rebuilt = (struct basis){.level = mean};
-    memset(spectrum_of(state, 1), 0, 2 * (state->n / 2) * sizeof(ead_real));
+    EAD_FILL(spectrum_of(state, 1), 0, 2 * (state->n / 2) * sizeof(ead_real));
 }
 
 static void prepare(ead_slide *state, const ead_slide_table *table, size_t p, struct ead_i_step *step)

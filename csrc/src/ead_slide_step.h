@@ -7,14 +7,12 @@
 #ifndef EAD_SLIDE_STEP_H
 #define EAD_SLIDE_STEP_H
 
-#include <string.h>
-
 #include "ead_internal.h"
 #include "ead_root6.h"
 #include "ead_slide.h"
 
-#ifndef EAD_SLIDE_BLOCK /* bins; measured best on x86-64.  A firmware may choose fewer to save stack: 15     \
-                           numbers a bin */
+/* Bins; measured best on x86-64.  A firmware may choose fewer to save stack: 11 numbers a bin. */
+#ifndef EAD_SLIDE_BLOCK
 #define EAD_SLIDE_BLOCK (sizeof(ead_real) == 4 ? 32 : 16)
 #endif
 #define BLOCK EAD_SLIDE_BLOCK
@@ -78,12 +76,12 @@ static inline void take_rest(struct pass *pass, const struct ead_i_step *step, e
     ead_real rest[4][BLOCK];
     ead_real *part[4] = {step->live_re + first, step->live_im + first, step->next_re + first,
                          step->next_im + first};
-    memset(rest, 0, sizeof rest);
+    EAD_FILL(rest, 0, sizeof rest);
     for (int i = 0; i < 4; i++)
-        memcpy(rest[i], part[i], count * sizeof(ead_real));
+        EAD_COPY(rest[i], part[i], count * sizeof(ead_real));
     take_sample(pass, step, base_cos, base_sin, rest[0], rest[1], rest[2], rest[3]);
     for (int i = 0; i < 4; i++)
-        memcpy(part[i], rest[i], count * sizeof(ead_real));
+        EAD_COPY(part[i], rest[i], count * sizeof(ead_real));
 }
 
 /* Behind the last bin of the last block there is nothing to sum, and the roots are those of the mirrored
@@ -119,7 +117,7 @@ static inline void block_twiddles(struct pass *pass, const struct ead_i_step *st
 static inline void slide_step(const struct ead_i_step *step, ead_real sum[2])
 {
     struct pass pass;
-    memset(&pass, 0, sizeof pass);
+    EAD_FILL(&pass, 0, sizeof pass);
     block_twiddles(&pass, step);
     size_t bins = step->n / 2, turn = step->position, stride = BLOCK * step->position % step->n, first = 0;
     for (; bins - first > BLOCK; first += BLOCK) {

@@ -1,0 +1,55 @@
+"""What the compiled core needs and offers: only copying and libm; only ead_ names; no variables."""
+
+import pytest
+
+from tests.c.build import MCU, MCU_SOURCES, SOURCES, objects, symbols
+
+COPYING = {"memcpy", "memmove", "memset"}  # compilers emit them, so every firmware has them
+LIBM = {
+    "sqrt",
+    "sqrtf",
+    "exp",
+    "log",
+    "pow",
+    "sin",
+    "cos",
+    "lgamma",
+    "tgamma",
+    "fabs",
+    "floor",
+    "ceil",
+    "rint",
+    "fmod",
+}
+PROCESSOR_CHECK = {
+    "__cpu_model",
+    "_GLOBAL_OFFSET_TABLE_",
+}  # __builtin_cpu_supports, from the compiler's own library
+
+
+@pytest.fixture(scope="module")
+def hosted(tmp_path_factory):
+    return symbols(objects(tmp_path_factory.mktemp("hosted"), SOURCES, "-O3"))
+
+
+def undefined(found):
+    defined = {name for kind, name in found if kind.isupper() and kind != "U"}
+    return {name for kind, name in found if kind == "U"} - defined
+
+
+def test_the_core_needs_nothing_but_copying_and_libm(hosted):
+    assert undefined(hosted) - COPYING - LIBM - PROCESSOR_CHECK == set()
+
+
+def test_every_name_offered_begins_with_the_prefix(hosted):
+    offered = {name for kind, name in hosted if kind.isupper() and kind != "U"}
+    assert {name for name in offered if not name.startswith(("ead_", "ead32_"))} == set()
+
+
+def test_there_is_no_variable_in_the_core(hosted):
+    assert [name for kind, name in hosted if kind in "bBdDcCsS"] == []
+
+
+def test_the_microcontroller_build_is_freestanding_and_free_of_double(tmp_path):
+    found = symbols(objects(tmp_path, MCU_SOURCES, *MCU, "-O2", "-ffreestanding", "-Werror=double-promotion"))
+    assert undefined(found) - COPYING == set()
