@@ -5,8 +5,9 @@ import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from edgead.bridge.client import Bridge, BridgeSettings, TlsSettings
+from edgead.bridge.client import Bridge
 from edgead.bridge.inbox import Inbox
+from edgead.bridge.settings import BridgeSettings, TlsSettings
 from edgead.bridge.topics import Topics
 from edgead.config import Config, mqtt_password
 

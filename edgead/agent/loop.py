@@ -311,7 +311,7 @@ class Agent:
             connected=self._connected,
             problems=self._problems(),
             loop_lag_ms=lag_s * 1e3,
-            inbox=len(self._link.inbox),
+            inbox=self._link.inbox.waiting,
             inbox_limit=self.config.limits.inbox,
             series=len(self.engine.series),
             ready=phases["ready"],

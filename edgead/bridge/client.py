@@ -27,7 +27,7 @@ from edgead.bridge import reasons
 from edgead.bridge.inbox import Connected, Delivered, Disconnected, Fault, Inbox, Incoming
 from edgead.bridge.messages import Status, to_ms
 from edgead.bridge.packets import PINGREQ, WRITE_BYTES, ConnectionClosed, PacketSocket, ProtocolError, pubacks
-from edgead.bridge.settings import Backoff, BridgeSettings, dial, read_password, tls_context
+from edgead.bridge.settings import Backoff, BridgeSettings, dial, tls_context
 from edgead.bridge.topics import TopicPattern, Topics
 from edgead.errors import BridgeError, EdgeADError
 
@@ -52,6 +52,8 @@ class Bridge:
         What to subscribe to, besides the commands.
     inbox : Inbox
         Where everything that comes goes.
+    password : callable
+        Asked at every connect, so that it can be renewed; what it raises is told like a refused connection.
     previous_filters : sequence of str
         What an earlier configuration subscribed to; what is not in `filters` any more is unsubscribed, else
         the broker would send it for ever.
@@ -74,6 +76,7 @@ class Bridge:
         filters: Sequence[str],
         inbox: Inbox,
         *,
+        password: Callable[[], str | None] = lambda: None,
         previous_filters: Sequence[str] = (),
         backoff: Backoff | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
@@ -82,6 +85,7 @@ class Bridge:
         self.settings = settings
         self.topics = topics
         self.inbox = inbox
+        self.password = password
         for each in filters:
             TopicPattern(each)  # paho raises something else, and only when connected
         self.filters = tuple(dict.fromkeys([*filters, *topics.command_filters]))
@@ -407,7 +411,7 @@ class _Link:
         """
         settings, client = self._settings, self._client
         if settings.username:
-            client.username_pw_set(settings.username, read_password(settings.password_file))
+            client.username_pw_set(settings.username, self._bridge.password())
         options: dict[str, Any] = {}
         if settings.protocol == "5":
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]

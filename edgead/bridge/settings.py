@@ -36,8 +36,6 @@ class BridgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     client_id : str
         Fixed: the broker keeps our session under it.
-    password_file : str
-        Read at every connect; a line end at its end does not count.
     keepalive_s : int
         The broker gives us up, and sends our last will, 1.5 times this after our last sign of life.
     protocol : {"3.1.1", "5"}
@@ -54,7 +52,6 @@ class BridgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 1883
     client_id: str
     username: str = ""
-    password_file: str = ""
     keepalive_s: int = 30
     protocol: Literal["3.1.1", "5"] = "3.1.1"
     tls: TlsSettings | None = None
@@ -122,23 +119,6 @@ def tls_context(tls: TlsSettings) -> ssl.SSLContext:
                 f"without pass phrase ({error})"
             ) from None
     return context
-
-
-def read_password(path: str) -> str | None:
-    """The password in a file; None without a file.
-
-    Raises
-    ------
-    BridgeError
-        If the file cannot be read.
-    """
-    if not path:
-        return None
-    _check_file("mqtt.password_file", path)
-    try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BridgeError(f"mqtt.password_file {path}: expected a line of UTF-8 text ({error})") from None
 
 
 def _check_file(setting: str, path: str) -> None:

@@ -86,7 +86,7 @@ def world(
         list(filters),
         inbox,
         previous_filters=list(previous_filters),
-        **{"backoff": Backoff(0.05, 0.2), **(options or {})},
+        **{"backoff": Backoff(0.05, 0.2)} | (options or {}),
     )
     if start:
         bridge.start()

@@ -14,7 +14,7 @@ from edgead.bridge.client import Bridge
 from edgead.bridge.commands import Commands
 from edgead.bridge.inbox import Connected, Delivered, Disconnected, Fault, Inbox, Incoming, TooLarge
 from edgead.bridge.settings import Backoff, BridgeSettings, TlsSettings
-from edgead.errors import InvalidInput
+from edgead.errors import InvalidInput, StoreError
 from tests.integration.bridge_world import (
     TOPICS,
     certificates,
@@ -480,23 +480,30 @@ def test_a_broker_that_nobody_finds() -> None:
         assert "the host name is not known" in here.reasons()[0]
 
 
-def test_a_wrong_password_is_said_so(tmp_path: Path) -> None:
+def test_a_wrong_password_is_said_so_and_a_renewed_one_is_taken(tmp_path: Path) -> None:
     passwords = tmp_path / "passwords"
     subprocess.run(
-        ["mosquitto_passwd", "-b", "-c", str(passwords), "gw1", "secret"], check=True, capture_output=True
+        ["mosquitto_passwd", "-b", "-c", str(passwords), "gw1", "right"], check=True, capture_output=True
     )
-    secret = tmp_path / "secret"
-    with Mosquitto(tmp_path / "broker", anonymous=False, config=f"password_file {passwords}") as broker:
-        secret.write_text("wrong\n")
-        with world(broker.port, username="gw1", password_file=str(secret)) as here:
-            here.until_kind(Disconnected)
-            assert "mqtt.username" in here.reasons()[0]
-            assert "wrong" not in here.reasons()[0]
-            secret.write_text("secret\n")
-            here.until_subscribed()
-            secret.unlink()
-            broker.restart()
-            here.until(lambda: any("no such file" in reason for reason in here.reasons()))
+    current = ["wrong"]
+
+    def password() -> str:
+        if current[0] == "gone":
+            raise StoreError("secret: no such file")
+        return current[0]
+
+    with (
+        Mosquitto(tmp_path / "broker", anonymous=False, config=f"password_file {passwords}") as broker,
+        world(broker.port, username="gw1", options={"password": password}) as here,
+    ):
+        here.until_kind(Disconnected)
+        assert "mqtt.username" in here.reasons()[0]
+        assert "wrong" not in here.reasons()[0]
+        current[0] = "right"
+        here.until_subscribed()
+        current[0] = "gone"
+        broker.restart()
+        here.until(lambda: any("no such file" in reason for reason in here.reasons()))
 
 
 def test_tls_works_and_its_troubles_are_plain_sentences(tmp_path: Path) -> None:
