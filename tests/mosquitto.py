@@ -40,7 +40,8 @@ class Mosquitto:
         Keep sessions and queued messages in a file that is saved after every change (so that SIGKILL loses
         next to nothing).  False: everything lives in memory and a kill loses it.
     shipped : bool
-        Include the project's own ``firmware-config/mosquitto/edgead.conf``.
+        Include the project's own ``firmware-config/mosquitto/edgead.conf``; with `persistence` its rare saves are
+        replaced by ours after every change.
     config : str
         More configuration lines, after ours.
     anonymous : bool
@@ -70,10 +71,8 @@ class Mosquitto:
             self._lines += ["persistence true", f"persistence_location {folder}/"]
             self._lines += ["autosave_on_changes true", "autosave_interval 1"]
         if shipped:
-            text = (SHIPPED_CONFIG / "edgead.conf").read_text()
             self._lines += [
-                f"persistence_location {folder}/" if line.startswith("persistence_location") else line
-                for line in text.splitlines()
+                line for line in _shipped_lines(folder) if line.split()[0] not in self._settings()
             ]
         self._listener = []
         if tls is not None:
@@ -89,6 +88,9 @@ class Mosquitto:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _settings(self) -> set[str]:
+        return {line.split()[0] for line in self._lines}
 
     @property
     def pid(self) -> int:
@@ -177,6 +179,16 @@ class Mosquitto:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _shipped_lines(folder: Path) -> list[str]:
+    """Settings of the shipped configuration, with its files in `folder`."""
+    text = (SHIPPED_CONFIG / "edgead.conf").read_text()
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [
+        f"persistence_location {folder}/" if line.startswith("persistence_location") else line
+        for line in lines
+    ]
 
 
 def _binary() -> str:
