@@ -82,6 +82,45 @@ typedef float ead_wide;
 typedef double ead_wide;
 #endif
 
+/* The streaming detector's settings, verdicts and explanations; see ead_spectral_judge. */
+#define EAD_SPECTRAL_MIN_LEN 12
+#define EAD_SPECTRAL_MAX_LEN 8640
+#define EAD_SPECTRAL_VIEWS 8
+
+#define EAD_BOTH 0
+#define EAD_ABOVE 1
+#define EAD_BELOW 2
+
+typedef struct ead_spectral_settings {
+    int sensitivity;  /* 0..100, higher = narrower band */
+    int direction;    /* EAD_BOTH, EAD_ABOVE or EAD_BELOW: side on which a value can be an anomaly */
+    ead_wide min_abs; /* >= 0, unit of the series: smaller deviations are no anomalies */
+    ead_wide min_rel; /* >= 0, share of the expected value's magnitude: smaller deviations are no anomalies */
+} ead_spectral_settings;
+
+typedef struct ead_verdict {
+    ead_wide score;    /* >= 0; 1 = edge of normal, before the gates */
+    ead_wide severity; /* 0.5..1 for an anomaly, else 0 */
+    ead_wide expected; /* unit of the series, like the next two */
+    ead_wide lower;    /* normal band: the value is outside if and only if the score is at least 1 */
+    ead_wide upper;
+    int is_anomaly; /* 1 = outside the band and past the gates */
+} ead_verdict;
+
+/* Views, in this order: jump, innovation, fluctuation, salient innovation, level, unrest (in typical
+ * innovations), identical readings, distance from earlier seasons (in typical innovations). */
+typedef struct ead_spectral_facts {
+    ead_wide views[EAD_SPECTRAL_VIEWS];
+    ead_wide bounds[EAD_SPECTRAL_VIEWS]; /* of the same units; 0 = this view had no say */
+    ead_wide saliency;                   /* of the reading, no unit */
+    ead_wide scale;                      /* typical innovation, unit of the series, like the next two */
+    ead_wide baseline, forecast;         /* slow mean; forecast of the next reading */
+    ead_wide boost;                      /* >= 1: factor by which the alarm budget has raised all bounds */
+    uint64_t seen;                       /* readings judged */
+    uint32_t season, run;                /* rows, 0 = none; identical readings before the newest */
+    int winner;                          /* index of the view that set the score */
+} ead_spectral_facts;
+
 #ifdef __cplusplus
 }
 #endif
@@ -263,6 +302,55 @@ int ead_order_median(const ead_order *state, ead_real *median);
  * (times 1.4826 it estimates the standard deviation of a normal distribution).  Returns as ead_order_median.
  */
 int ead_order_mad(const ead_order *state, ead_real *mad);
+
+/* ---------------------------------------------------------------- streaming detector */
+
+/* Judges the readings of one series one by one, with what was learned from those before.  docs/algorithms.md
+ * says how, and where the constants come from.  The state is one lent block without pointers: a checkpoint is
+ * a copy of its bytes. */
+typedef struct ead_spectral ead_spectral;
+
+/* Bytes of a state, 0 if n is outside EAD_SPECTRAL_MIN_LEN..EAD_SPECTRAL_MAX_LEN; about 20 n + 5000 in float.
+ */
+size_t ead_spectral_size(size_t n);
+
+/* Makes an empty state for a window of n rows in the lent block.
+ * Returns EAD_OK, EAD_E_LENGTH (n), EAD_E_WORK or EAD_E_RANGE (settings). */
+int ead_spectral_init(ead_spectral *state, size_t bytes, size_t n, const ead_spectral_settings *settings);
+
+/* Changes the settings; what was learned stays.  Returns EAD_OK, EAD_E_STATE, or EAD_E_RANGE and then nothing
+ * has changed. */
+int ead_spectral_configure(ead_spectral *state, const ead_spectral_settings *settings);
+
+/* Whether a block, a checkpoint say, is a whole and sound state of this version and precision for a window of
+ * n rows.  Every block that was not made by this process must pass before it is used.  Returns EAD_OK or
+ * EAD_E_STATE. */
+int ead_spectral_check(const ead_spectral *state, size_t bytes, size_t n);
+
+/* Judges the newest reading and learns from it.
+ *   table     of the same length as the state
+ *   value     finite
+ *   missing   rows of the grid without a reading since the last one
+ *   out       while ead_spectral_needed is above 0: score 0, no anomaly, the others NaN
+ * Returns EAD_OK, EAD_E_STATE or EAD_E_NOT_FINITE; on an error nothing has changed. */
+int ead_spectral_judge(ead_spectral *state, const ead_slide_table *table, ead_wide value, uint64_t missing,
+                       ead_verdict *out);
+
+/* The same for an array of readings, bit for bit; missing may be NULL for none.  Stops at the first error:
+ * verdicts before it are right and learned. */
+int ead_spectral_judge_many(ead_spectral *state, const ead_slide_table *table, const ead_wide *values,
+                            const uint64_t *missing, size_t count, ead_verdict *out);
+
+/* Replaces a reading already judged in what later ones are compared with; no judgement.  age counts readings,
+ * 0 = the newest. A reading older than the window or than the last gap is left alone.  Returns as
+ * ead_spectral_judge. */
+int ead_spectral_revise(ead_spectral *state, const ead_slide_table *table, size_t age, ead_wide value);
+
+/* Readings until judgements count. */
+uint64_t ead_spectral_needed(const ead_spectral *state);
+
+/* What the last judgement was made of.  Returns EAD_OK or EAD_E_STATE. */
+int ead_spectral_explain(const ead_spectral *state, ead_spectral_facts *out);
 
 #ifdef __cplusplus
 }

@@ -44,6 +44,16 @@
 #define ead_order_quantile ead32_order_quantile
 #define ead_order_median ead32_order_median
 #define ead_order_mad ead32_order_mad
+#define ead_spectral ead32_spectral
+#define ead_spectral_size ead32_spectral_size
+#define ead_spectral_init ead32_spectral_init
+#define ead_spectral_configure ead32_spectral_configure
+#define ead_spectral_check ead32_spectral_check
+#define ead_spectral_judge ead32_spectral_judge
+#define ead_spectral_judge_many ead32_spectral_judge_many
+#define ead_spectral_revise ead32_spectral_revise
+#define ead_spectral_needed ead32_spectral_needed
+#define ead_spectral_explain ead32_spectral_explain
 
 #undef EDGEAD_H_REAL
 #include "edgead.h"
@@ -83,6 +93,16 @@
 #undef ead_order_quantile
 #undef ead_order_median
 #undef ead_order_mad
+#undef ead_spectral
+#undef ead_spectral_size
+#undef ead_spectral_init
+#undef ead_spectral_configure
+#undef ead_spectral_check
+#undef ead_spectral_judge
+#undef ead_spectral_judge_many
+#undef ead_spectral_revise
+#undef ead_spectral_needed
+#undef ead_spectral_explain
 #endif
 
 #endif

@@ -1,11 +1,14 @@
 """The one door to the C core.  Everything above imports from here, never the compiled file."""
 
 from edgead.native._kernel import (
+    DIRECTIONS,
     ISA_NAMES,
+    SPECTRAL_VIEWS,
     STATUS_ERRORS,
     Order,
     Slide,
     SlideTable,
+    SpectralResidual,
     check_status,
     fft,
     ifft,
@@ -16,11 +19,14 @@ from edgead.native._kernel import (
 )
 
 __all__ = [
+    "DIRECTIONS",
     "ISA_NAMES",
+    "SPECTRAL_VIEWS",
     "STATUS_ERRORS",
     "Order",
     "Slide",
     "SlideTable",
+    "SpectralResidual",
     "check_status",
     "fft",
     "ifft",

@@ -1,6 +1,6 @@
 # Mirror of csrc/include/edgead.h, in its order, with units.
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 
 cdef extern from "edgead.h" nogil:
@@ -30,6 +30,11 @@ cdef extern from "edgead_f32.h" nogil:
         EAD_SLIDE_MIN_LEN
         EAD_SLIDE_MAX_LEN
         EAD_SLIDE_MAX_MEAN
+        EAD_SPECTRAL_MIN_LEN
+        EAD_SPECTRAL_MAX_LEN
+        EAD_BOTH
+        EAD_ABOVE
+        EAD_BELOW
         EAD_ORDER_MAX_LEN
 
     # Fourier transform; sizes in bytes, lengths in elements of the precision
@@ -114,3 +119,53 @@ cdef extern from "edgead_f32.h" nogil:
     int ead32_order_quantile(const ead32_order *state, ead_wide share, float *quantile)
     int ead32_order_median(const ead32_order *state, float *median)
     int ead32_order_mad(const ead32_order *state, float *mad)
+
+    # streaming detector; sizes in bytes, n in rows, missing in rows, age in readings, 0 = newest
+    ctypedef struct ead_spectral_settings:
+        int sensitivity
+        int direction
+        ead_wide min_abs
+        ead_wide min_rel
+    ctypedef struct ead_verdict:
+        ead_wide score
+        ead_wide severity
+        ead_wide expected
+        ead_wide lower
+        ead_wide upper
+        int is_anomaly
+    ctypedef struct ead_spectral_facts:
+        ead_wide views[8]
+        ead_wide bounds[8]
+        ead_wide saliency
+        ead_wide scale
+        ead_wide baseline
+        ead_wide forecast
+        ead_wide boost
+        uint64_t seen
+        uint32_t season
+        uint32_t run
+        int winner
+
+    ctypedef struct ead_spectral:
+        pass
+    size_t ead_spectral_size(size_t n)
+    int ead_spectral_init(ead_spectral *state, size_t bytes, size_t n, const ead_spectral_settings *settings)
+    int ead_spectral_configure(ead_spectral *state, const ead_spectral_settings *settings)
+    int ead_spectral_check(const ead_spectral *state, size_t bytes, size_t n)
+    int ead_spectral_judge(ead_spectral *state, const ead_slide_table *table, ead_wide value, uint64_t missing,
+                           ead_verdict *out)
+    int ead_spectral_revise(ead_spectral *state, const ead_slide_table *table, size_t age, ead_wide value)
+    uint64_t ead_spectral_needed(const ead_spectral *state)
+    int ead_spectral_explain(const ead_spectral *state, ead_spectral_facts *out)
+
+    ctypedef struct ead32_spectral:
+        pass
+    size_t ead32_spectral_size(size_t n)
+    int ead32_spectral_init(ead32_spectral *state, size_t bytes, size_t n, const ead_spectral_settings *settings)
+    int ead32_spectral_configure(ead32_spectral *state, const ead_spectral_settings *settings)
+    int ead32_spectral_check(const ead32_spectral *state, size_t bytes, size_t n)
+    int ead32_spectral_judge(ead32_spectral *state, const ead32_slide_table *table, ead_wide value, uint64_t missing,
+                           ead_verdict *out)
+    int ead32_spectral_revise(ead32_spectral *state, const ead32_slide_table *table, size_t age, ead_wide value)
+    uint64_t ead32_spectral_needed(const ead32_spectral *state)
+    int ead32_spectral_explain(const ead32_spectral *state, ead_spectral_facts *out)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from edgead.errors import InvalidInput
-from edgead.univariate._interim import InnovationDetector
+from edgead.native import SpectralResidual
 
 Direction = Literal["both", "above", "below"]
 
@@ -122,10 +122,24 @@ class StreamingDetector(Protocol):
         ...
 
 
+class _SpectralResidual(SpectralResidual):
+    """The C detector under its public name."""
+
+    model = "spectral-residual@1"
+
+
+def _spectral_residual(settings: DetectorSettings) -> StreamingDetector:
+    return _SpectralResidual(
+        settings.window,
+        sensitivity=settings.sensitivity,
+        min_abs=settings.min_abs,
+        min_rel=settings.min_rel,
+        direction=settings.direction,
+    )
+
+
 _MAKERS: dict[str, Callable[[DetectorSettings], StreamingDetector]] = {
-    "spectral-residual": lambda s: InnovationDetector(
-        s.window, s.sensitivity, s.min_abs, s.min_rel, s.direction
-    ),
+    "spectral-residual": _spectral_residual,
 }
 
 #: Names that `make_detector` takes.

@@ -89,7 +89,7 @@ def test_the_table_lists_events_and_sums(edgead, recording: Path):
     assert f"{ROWS} rows every 1s, 2023-11-14T22:13:20Z to 2023-11-14T22:23:19Z" in out
     assert "temp    2023-11-14T22:20:00Z" in out
     assert "flow    2023-11-14T22:21:40Z" in out
-    assert "60 for learning, 1 without value" in out
+    assert "180 for learning, 1 without value" in out
 
 
 def test_too_few_rows_to_judge_are_told(edgead, tmp_path: Path):

@@ -94,7 +94,7 @@ def test_late_readings_are_judged_in_their_own_order_when_told_to_replay():
 def test_events_of_late_readings_are_marked_as_replay():
     engine = make_engine(late="replay", close_after=1)
     feed(engine, *(reading(100 + i, math.sin(i)) for i in range(300)))
-    late = [reading(10 + i, math.sin(i) + (50.0 if i == 9 else 0.0)) for i in range(20)]
+    late = [reading(10 + i, math.sin(298 + i) + (50.0 if i == 9 else 0.0)) for i in range(20)]
     events = engine.feed(late, T0).events
     assert [(e.event, e.replay, e.since_ns) for e in events][:1] == [("open", True, T0 + 19 * S)]
 

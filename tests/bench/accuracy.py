@@ -1,0 +1,99 @@
+"""Quality figures of the streaming detector on the labelled recordings, beside their published baselines.
+
+As an adapter of the recordings' own harness, from this folder::
+
+    python ../../../shared/data/evaluate.py --impl accuracy:spectral_residual --set KPI
+
+``python tests/bench/accuracy.py`` prints the table of docs/algorithms.md; ``--sets`` chooses among them.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT.parent / "shared" / "data"
+sys.path.insert(0, str(ROOT))
+
+from edgead.native import SpectralResidual  # noqa: E402
+from edgead.univariate import DetectorSettings  # noqa: E402
+
+Array = NDArray[np.float64]
+
+
+def spectral_residual(train: Array, test: Array, sampling_seconds: float) -> tuple[Array, NDArray[np.bool_]]:
+    """The detector with its default settings; of several columns the highest score, any flag.
+
+    Parameters
+    ----------
+    train, test : ndarray of float64, shape (rows, columns)
+        The series goes from one into the other; the detector judges from the first row on and never looks
+        ahead.
+    sampling_seconds : float
+        Not used: the detector knows rows, not seconds.
+
+    Returns
+    -------
+    tuple of ndarray, shape (rows of test,)
+        Scores (1.0 = edge of normal) and flags.
+    """
+    del sampling_seconds
+    defaults = DetectorSettings()
+    scores, flags = np.zeros(len(test)), np.zeros(len(test), np.bool_)
+    for column in np.concatenate([train, test]).T:
+        detector = SpectralResidual(defaults.window, sensitivity=defaults.sensitivity)
+        score, _, _, _, _, hit = detector.judge_many(column)
+        scores = np.maximum(scores, score[len(train) :])
+        flags |= hit[len(train) :]
+    return scores, flags
+
+
+def _imported(name: str) -> ModuleType:
+    if str(DATA) not in sys.path:
+        sys.path.insert(0, str(DATA))
+    return importlib.import_module(name)
+
+
+def table_line(label: str, judge: Callable[..., object], name: str, each_variable: bool) -> str:
+    """One line of the table: a method on the public part of a set."""
+    out, _ = _imported("evaluate").run(judge, name, "public", verbose=False, each_variable=each_variable)
+    budget, events = out["budget"], out["flags_events"]
+    nab = f"{out['NAB']['standard']:.1f} / {out['flags_NAB']['standard']:.1f}" if "NAB" in out else "-"
+    return (
+        f"| {name}{', each variable' if each_variable else ''} | {label} | {out['VUS_PR']:.3f} "
+        f"| {budget['ERk@0.1']:.2f} / {budget['ERk@1.0']:.2f} | {out['flags_delay']['F1']:.3f} | {nab} "
+        f"| {events['events_found']}/{events['events']}, {events['false_per_1e5_rows'] / 100:.2f} "
+        f"| {out['us_per_row']:.1f} | {'yes' if out['causality']['ok'] else 'NO'} |"
+    )
+
+
+#: Set, and whether every variable is judged alone.
+SETS = {"KPI": False, "NAB": False, "SKAB": True, "SMD": False, "ASD": False, "HYDRAULIC": False}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS), help="default: all")
+    chosen = parser.parse_args().sets
+    print(
+        "| set | method | VUS-PR | ERk@0.1 / ERk@1 | own flags: delay F1 | NAB standard swept / own flags "
+        "| own flags: events, false/1000 rows | us/row | causal |"
+    )
+    print("|" + "---|" * 9)
+    for name in chosen:
+        methods = {"spectral-residual": spectral_residual, "z-score": _imported("baselines").zscore}
+        for label, judge in methods.items():
+            print(table_line(label, judge, name, SETS[name]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
