@@ -25,9 +25,9 @@ class Rule:
     """One ``[[series]]`` block, compiled."""
 
     def __init__(self, block: SeriesConfig) -> None:
-        self.pattern = TopicPattern(block.topic, block.id or None)
+        self.pattern = TopicPattern(block.topic, block.id_template)
         self.fields = field_names(block.value)
-        self.decode: Decode = compile_decoder(block.value, block.time or None)
+        self.decode: Decode = compile_decoder(block.value, block.time_path)
         self.settings: SeriesSettings = block.settings
         self.limit = block.limit
         self.created = 0
