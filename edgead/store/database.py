@@ -1,6 +1,7 @@
 """The SQLite file: made, examined, opened, and its errors put into plain sentences."""
 
 import contextlib
+import functools
 import os
 import shutil
 import sqlite3
@@ -11,6 +12,7 @@ from urllib.parse import quote
 from edgead.errors import StoreError
 from edgead.store import log
 from edgead.store.directory import COMPANIONS, aside_name, kind_of, set_aside, sync_directory
+from edgead.store.rescue import Rescued, rescue
 from edgead.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, is_whole, row_crc
 
 PAGE_BYTES = 1024  # least flash wear at small batches for little reading time: docs/adr/0010
@@ -78,6 +80,8 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,  # opened by the main thread, then owned by the engine's
         timeout=BUSY_S,
     )
+    # a damaged text must not stop the reading: its row's check value tells
+    connection.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
     return _set(connection, "trusted_schema = OFF", "cell_size_check = ON")
 
 
@@ -105,13 +109,48 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def create(path: Path) -> None:
-    """Make an empty database at `path`: whole or not at all (made beside it, then renamed)."""
-    draft = path.with_name(f"{path.name}.new")
+    """Make an empty database at `path`: whole or not at all."""
+    with _draft(path):
+        pass
+    os.rename(_draft_name(path), path)
+    sync_directory(path.parent)
+
+
+def replace(path: Path, now_ns: int) -> str:
+    """Put a new database in place of a damaged one, with all that can be rescued; a sentence for people."""
+    rescued = Rescued()
+    with _draft(path) as fresh:
+        if path.exists() and path.stat().st_size:  # SQLite deletes the log of an empty file
+            with contextlib.closing(connect(path, "ro")) as damaged:
+                rescued = rescue(damaged, fresh)
+    os.rename(_draft_name(path), _ready_name(path))
+    sync_directory(path.parent)
+    return f"{_exchange(path, now_ns)}; {rescued}"
+
+
+def _exchange(path: Path, now_ns: int) -> str:
+    """Set the damaged file aside and put the finished new one in its place.
+
+    Cut short at any point, the next opening finds the new one still lying ready.
+    """
+    aside = set_aside(path, now_ns)
+    os.rename(_ready_name(path), path)
+    sync_directory(path.parent)
+    return f"set aside as {aside.name}"
+
+
+def _ready_name(path: Path) -> Path:
+    return path.with_name(f"{path.name}.rescued")
+
+
+@contextlib.contextmanager
+def _draft(path: Path) -> Iterator[sqlite3.Connection]:
+    """Make a database beside `path`; the block may fill it, inside the transaction that makes it."""
+    draft = _draft_name(path)
     for end in (*COMPANIONS, "-journal"):
         Path(f"{draft}{end}").unlink(missing_ok=True)
     os.close(_create_private(draft))
-    connection = connect(draft, "rw")
-    with contextlib.closing(connection):
+    with contextlib.closing(connect(draft, "rw")) as connection:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("BEGIN")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -120,10 +159,13 @@ def create(path: Path) -> None:
         version = SCHEMA_VERSION
         connection.execute("INSERT INTO schema_version VALUES (?, ?)", (version, row_crc((version,))))
         connection.execute("INSERT INTO counters VALUES (1, 0, 0, 0, ?)", (row_crc((0, 0, 0)),))
+        yield connection
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = WAL")
-    os.rename(draft, path)
-    sync_directory(path.parent)
+
+
+def _draft_name(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 def examine(path: Path) -> log.Loss | None:
@@ -190,28 +232,35 @@ def open_writer(path: Path, now_ns: int) -> tuple[sqlite3.Connection, list[str]]
     Returns the connection and sentences for people about damage.
     """
     notices = _settle(path, now_ns)
-    if not path.exists():
-        create(path)
     return connect_writer(path), notices
 
 
 def _settle(path: Path, now_ns: int) -> list[str]:
-    """Examine what is there and set aside what is damaged; sentences for people."""
+    """Leave a database at `path` that can be trusted; sentences for people about what was done."""
     wal = Path(f"{path}-wal")
     try:
-        if not path.exists():
-            if wal.exists():
-                raise Damage("it is missing while its log is there")
-            return []
-        loss = examine(path)
+        if path.exists():
+            loss = examine(path)
+            return [] if loss is None else [_keep_log(wal, loss, now_ns)]
+        if _ready_name(path).exists():
+            return [f"{path.name} was damaged; {_exchange(path, now_ns)}; going on with what was rescued"]
+        if wal.exists():
+            raise Damage("it is missing while its log is there")
+        notices = _tell_of_earlier(path)
+        create(path)
+        return notices
     except Damage as damage:
-        target = set_aside(path, now_ns)
-        return [
-            f"{path.name} was damaged ({damage}); set aside as {target.name}; starting with an empty state"
-        ]
-    if loss is None:
+        return [f"{path.name} was damaged ({damage}); {replace(path, now_ns)}"]
+
+
+def _tell_of_earlier(path: Path) -> list[str]:
+    """Files once set aside explain why there is no state: the process that did it may have had no time to tell."""
+    earlier = sorted(path.parent.glob(f"{path.name}.corrupt-*"))
+    if not earlier:
         return []
-    return [_keep_log(wal, loss, now_ns)]
+    return [
+        f"there is no {path.name}, but one was set aside as {earlier[-1].name}; starting with an empty state"
+    ]
 
 
 def _keep_log(wal: Path, loss: log.Loss, now_ns: int) -> str:

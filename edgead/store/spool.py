@@ -11,7 +11,6 @@ from edgead.store.schema import is_whole, row_crc
 
 _CHUNK = 64  # rows read at a time, so that no statement stays open between calls
 _NANOSECONDS = 1_000_000_000
-LAST = 2**63 - 1
 
 _encoder = (
     msgspec.msgpack.Encoder()

@@ -10,8 +10,8 @@ from edgead.store.database import connect, plain_errors
 from edgead.store.directory import DATABASE
 from edgead.store.history import Journal, Snapshots
 from edgead.store.records import SpoolRow, SpoolStats
-from edgead.store.schema import is_whole
-from edgead.store.spool import LAST, Spool
+from edgead.store.schema import ID_MAX, is_whole
+from edgead.store.spool import Spool
 
 Table = Snapshots | Journal | Spool
 
@@ -122,7 +122,7 @@ class StoreView:
         """
         with self._reading():
             rows, damaged = self._spool.read(
-                after, LAST if through is None else through, limit, self._acknowledged
+                after, ID_MAX if through is None else through, limit, self._acknowledged
             )
             for seq in damaged:
                 self._leave_out(self._spool, seq, f"event {seq} in the spool was damaged")

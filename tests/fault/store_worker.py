@@ -155,25 +155,55 @@ def refuse(directory: Path, seed: int, steps: int, error: int, stride: int) -> N
 
 
 def refuse_opening(directory: Path, error: int) -> None:
-    """Fail change 1, 2, ... of making the state, and then of opening it again with a log to read."""
+    """Fail change 1, 2, ... of making the state, of opening it with a log to read, of rescuing what is damaged."""
     kinds: dict[str, int] = {}
-    for turn in ("made", "opened again"):
-        position = 1
-        while True:
-            FAULTS.store_faults_arm(position, 10**6, error)
-            try:
-                store = open_store(directory)
-            except StoreError as failure:
-                kinds[failure.kind] = kinds.get(failure.kind, 0) + 1
-                position += 1
-            else:
-                break
-        FAULTS.store_faults_arm(-1, 0, 0)
-        assert store.notices == []
-        done = store.commit(journal=[turn.encode()], now_ns=NOW)
-        assert done.journal_seq == (1 if turn == "made" else 2), turn
-        leave_as_killed(store, directory)
+    store, notices = open_at_last(directory, error, kinds)
+    assert notices == []
+    fill(store, 20)
+    leave_as_killed(store, directory)
+    store, notices = open_at_last(directory, error, kinds)
+    assert notices == []
+    fill(store, 20)
+    expected = state_of(store)
+    store.close()
+    damage(directory / "state.db")
+    store, notices = open_at_last(directory, error, kinds)
+    assert len(notices) == 1
+    assert "set aside" in notices[0]
+    rescued = state_of(store)
+    assert 30 < len(rescued.snapshots) < len(expected.snapshots)
+    assert rescued.snapshots.items() < expected.snapshots.items()
+    assert store.commit(journal=[b"on"], now_ns=NOW).journal_seq == 41
+    store.close()
     print(json.dumps(kinds))
+
+
+def open_at_last(directory: Path, error: int, kinds: dict[str, int]) -> tuple[Store, list[str]]:
+    """Open with change 1 and all after it refused, then 2 and all after it, and so on, until it works."""
+    for position in range(1, 1000):
+        FAULTS.store_faults_arm(position, 10**6, error)
+        try:
+            store = open_store(directory)
+        except StoreError as failure:
+            kinds[failure.kind] = kinds.get(failure.kind, 0) + 1
+        else:
+            FAULTS.store_faults_arm(-1, 0, 0)
+            return store, store.notices
+    raise AssertionError("never opened")
+
+
+def fill(store: Store, count: int) -> None:
+    for number in range(count):
+        blob = {f"series{store.journal_seq}": bytes([number + 1]) * 5000}
+        store.commit(journal=[b"entry"], snapshots=blob, now_ns=NOW)
+
+
+def damage(path: Path) -> None:
+    """Zero some pages that hold a state, and with them the beginning of others."""
+    content = bytearray(path.read_bytes())
+    at = content.index(bytes([10]) * 900) // 1024 * 1024
+    content[at : at + 3 * 1024] = bytes(3 * 1024)
+    path.write_bytes(content)
 
 
 def leave_as_killed(store: Store, directory: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from edgead.errors import StoreError
 from edgead.store import Store, StoreLimits
+from edgead.store.database import PAGE_BYTES
 from edgead.store.meter import written_by_thread
 from edgead.store.records import KIB
 from edgead.store.schema import row_crc
@@ -256,12 +257,50 @@ def test_a_second_damaged_file_of_the_same_second_keeps_the_first(tmp_path: Path
     assert (tmp_path / "state.db.corrupt-20251121T183320Z-2").read_bytes() == b"two"
 
 
+def test_what_is_whole_in_a_damaged_file_is_rescued(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for number in range(60):
+        blob = {f"series{number}": bytes([number]) * 3000}
+        store.commit(journal=[b"j" * 700], events=[make_event(number)], snapshots=blob, now_ns=NOW)
+    before = state_of(store)
+    store.close()
+    content = bytearray((tmp_path / "state.db").read_bytes())
+    at = content.index(bytes([30]) * 900) // PAGE_BYTES * PAGE_BYTES  # a page in the middle of a state
+    content[at - 5 * PAGE_BYTES : at] = bytes(5 * PAGE_BYTES)
+    (tmp_path / "state.db").write_bytes(content)
+    store = open_store(tmp_path)
+    assert "set aside as state.db.corrupt-20251121T183320Z; rescued the state of 5" in store.notices[0]
+    after = state_of(store)
+    assert 54 <= len(after.snapshots) < 60
+    assert after.snapshots.items() < before.snapshots.items()
+    assert after.journal.items() <= before.journal.items()
+    assert after.spool.items() <= before.spool.items()
+    done = store.commit(events=[make_event(99)], journal=[b"on"], now_ns=NOW)
+    assert done.spool_seqs[0] > before.spool_seq
+    assert done.journal_seq == before.journal_seq + 1
+    store.close()
+
+
+def test_a_state_that_vanished_after_being_set_aside_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state.db.corrupt-20251121T183320Z").write_bytes(b"x")
+    store = open_store(tmp_path)
+    assert store.notices == [
+        "there is no state.db, but one was set aside as state.db.corrupt-20251121T183320Z; starting with an empty state"
+    ]
+    store.close()
+
+
 @pytest.mark.parametrize(
     ("statement", "told", "left"),
     [
         ("UPDATE spool SET body = x'00' WHERE seq = 1", "event 1 in the spool was damaged", (1, 1, 1)),
         ("UPDATE journal SET body = 'text'", "journal entry 1 was damaged", (1, 0, 2)),
         ("UPDATE snapshots SET seq = 5", "the saved state of series 'a' was damaged", (0, 1, 2)),
+        (
+            "UPDATE snapshots SET series = CAST(x'ff' AS TEXT)",
+            "the saved state of series '\ufffd' was",
+            (0, 1, 2),
+        ),
         ("UPDATE snapshots SET series = 'b'", "the saved state of series 'b' was damaged", (0, 1, 2)),
     ],
 )
