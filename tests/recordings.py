@@ -4,6 +4,7 @@ They stay where they are (../shared/data) and are read through the loader that c
 """
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -30,8 +31,19 @@ def load(data_set: str, series: str) -> dict[str, object]:
     return evaluate().load({"file": f"public/{data_set}/{series}.npz"})
 
 
-def write_csv(path: Path, data_set: str, series: str, rows: int | None = None, columns: int = 1) -> list[str]:
-    """Write the first columns of a recording as a CSV with a ``ts`` column; returns their names."""
+def write_csv(
+    path: Path,
+    data_set: str,
+    series: str,
+    rows: int | None = None,
+    columns: int = 1,
+    *,
+    add: Callable[[int], float] = lambda row: 0.0,
+) -> list[str]:
+    """Write the first columns of a recording as a CSV with a ``ts`` column; returns their names.
+
+    `add` is added to every value of a row: faults of the test's own.
+    """
     recording = load(data_set, series)
     values = np.asarray(recording["x"])[:rows, :columns]
     names = [f"v{i}" for i in range(values.shape[1])]
@@ -39,5 +51,5 @@ def write_csv(path: Path, data_set: str, series: str, rows: int | None = None, c
     with open(path, "w") as file:
         file.write(",".join(["ts", *names]) + "\n")
         for row, line in enumerate(values.tolist()):
-            file.write(",".join([str(START_MS + row * step_ms), *map(repr, line)]) + "\n")
+            file.write(",".join([str(START_MS + row * step_ms), *(repr(v + add(row)) for v in line)]) + "\n")
     return names

@@ -9,7 +9,7 @@ from edgead.bridge.client import Bridge
 from edgead.bridge.inbox import Inbox
 from edgead.bridge.settings import BridgeSettings, TlsSettings
 from edgead.bridge.topics import Topics
-from edgead.config import Config, mqtt_password
+from edgead.config import Config
 
 log = logging.getLogger("edgead")
 
@@ -55,7 +55,6 @@ class Link:
             self.topics,
             filters,
             self.inbox,
-            password=lambda: mqtt_password(self._config.mqtt),
             previous_filters=self._recall(),
             clock_ns=self._now_ns,
         )

@@ -26,6 +26,7 @@ topic = "plant/{{machine}}/{{variable}}"
 id = "{{machine}}.{{variable}}"
 interval = "{interval}"
 window = 256
+sensitivity = 100
 unit = "bar"
 """
 
@@ -49,14 +50,14 @@ def detected(csv: Path, config: Path, series_id: str, column: str) -> list[dict[
 def broker(tmp_path: Path):
     folder = tmp_path / "broker"
     folder.mkdir()
-    with Mosquitto(folder, persistence=True, shipped=True) as broker:
+    with Mosquitto(folder, shipped=True) as broker:
         yield broker
 
 
 @pytest.mark.parametrize(
     ("data_set", "name", "interval", "rows", "columns"),
     [
-        ("SKAB", "valve1__0", "1s", None, 3),
+        ("SKAB", "valve1__0", "1s", None, 8),
         ("NAB", "realKnownCause__ec2_request_latency_system_failure", "5min", None, 1),
         ("KPI", "0efb375b-b902-3661-ab23-9a0bb799f4e3", "1min", 5000, 1),
     ],
