@@ -61,7 +61,9 @@ class Replay(threading.Thread):
 def undisturbed(folder: Path, port: int) -> tuple[Path, Path, list[dict[str, object]]]:
     """CSV of a web KPI with a peak every two hundred rows, configuration, and the events that must come."""
     csv, config = folder / "recording.csv", folder / "gateway.toml"
-    write_csv(csv, "KPI", "0efb375b-b902-3661-ab23-9a0bb799f4e3", ROWS, add=lambda row: 30.0 * (row % 200 == 199))
+    write_csv(
+        csv, "KPI", "0efb375b-b902-3661-ab23-9a0bb799f4e3", ROWS, add=lambda row: 30.0 * (row % 200 == 199)
+    )
     text = CONFIG.format(folder=folder, port=port, interval="1min").replace("window = 256", "window = 64")
     config.write_text(text.replace('unit = "bar"', 'unit = "bar"\nlateness = "0s"'))
     expected = detected(csv, config, "press.v0", "v0")
