@@ -109,23 +109,28 @@ class Engine:
             Processing time.
         """
         out = Outcome()
-        batch = journal.Batch(now_ns)
+        noted: list[journal.Row] = []
         series_of, touched, counts = self.series, self._touched, self.counts
         for reading in readings:
-            series = series_of.get(reading.series_id)
+            series_id, time_ns, value, quality = (
+                reading.series_id,
+                reading.time_ns,
+                reading.value,
+                reading.quality,
+            )
+            series = series_of.get(series_id)
             if series is None:
                 counts["unknown_series"] += 1
                 continue
-            row = (reading.time_ns, reading.value, reading.quality)
-            batch.append(series.key, *row)
-            touched[reading.series_id] = touched.get(reading.series_id, 0) + 1
-            series.feed(row, now_ns, out, counts)
-            wait_ns = series.settings.allowed_lateness_ns if series.pending else series.stale_after_ns
+            noted.append((series.key, time_ns, value, quality))
+            touched[series_id] = touched.get(series_id, 0) + 1
+            series.feed((time_ns, value, quality), now_ns, out, counts)
+            wait_ns = series.lateness_ns if series.pending else series.stale_after_ns
             if now_ns + wait_ns < series.scheduled_ns:
                 self._schedule(series, now_ns + wait_ns)
-        if len(batch):
-            self._noted.append(batch.to_input())
-            counts["readings"] += len(batch)
+        if noted:
+            self._noted.append(journal.fed(now_ns, noted))
+            counts["readings"] += len(noted)
         return out
 
     def tick(self, now_ns: int) -> Outcome:

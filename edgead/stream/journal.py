@@ -78,35 +78,20 @@ def decode(entry: bytes) -> list[Input]:
         raise InvalidInput(f"journal entry: {error}") from error
 
 
-class Batch:
-    """Collects the readings of one feed call as columns."""
+#: (key, time_ns, value, quality) of a reading as the engine notes it.
+Row = tuple[int, int, float, str]
 
-    __slots__ = ("_keys", "_now_ns", "_qualities", "_times", "_values")
 
-    def __init__(self, now_ns: int) -> None:
-        self._now_ns = now_ns
-        self._keys, self._times = array("i"), array("q")
-        self._values, self._qualities = array("d"), bytearray()
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def append(self, key: int, time_ns: int, value: float, quality: str) -> None:
-        """Add one reading."""
-        self._keys.append(key)
-        self._times.append(time_ns)
-        self._values.append(value)
-        self._qualities.append(_QUALITY_CODES[quality])
-
-    def to_input(self) -> Fed:
-        """The columns as a journal input."""
-        return Fed(
-            self._now_ns,
-            self._keys.tobytes(),
-            self._times.tobytes(),
-            self._values.tobytes(),
-            bytes(self._qualities),
-        )
+def fed(now_ns: int, noted: list[Row]) -> Fed:
+    """The readings of one feed call as a journal input; `noted` is not empty."""
+    keys, times, values, qualities = zip(*noted, strict=True)
+    return Fed(
+        now_ns,
+        array("i", keys).tobytes(),
+        array("q", times).tobytes(),
+        array("d", values).tobytes(),
+        bytes(map(_QUALITY_CODES.__getitem__, qualities)),
+    )
 
 
 def rows(fed: Fed) -> list[tuple[int, tuple[int, float, str]]]:

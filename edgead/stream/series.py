@@ -81,6 +81,7 @@ class Series:
         "judged_ns",
         "key",
         "late_run",
+        "lateness_ns",
         "muted_until_ns",
         "newest_ns",
         "node",
@@ -95,6 +96,7 @@ class Series:
         "source",
         "stale",
         "stale_after_ns",
+        "step_ns",
         "verdict",
     )
 
@@ -114,6 +116,8 @@ class Series:
         self.settings = settings
         self.node = node
         self.replay = replay
+        self.step_ns = settings.step_ns
+        self.lateness_ns = settings.allowed_lateness_ns
         self.stale_after_ns = settings.stale_after_ns or max(10 * settings.step_ns, 60 * SECOND_NS)
         self.detector: StreamingDetector = make_detector(settings.detector, settings.judging)
         self.ready = self.detector.needed == 0
@@ -158,7 +162,9 @@ class Series:
                 self.pending.append(reading)
             else:
                 self._insert(reading, counts)
-            self._release(self.newest_ns - self.settings.allowed_lateness_ns, out)
+            watermark_ns = self.newest_ns - self.lateness_ns
+            if self.pending[0][0] <= watermark_ns:
+                self._release(watermark_ns, out)
 
     def _insert(self, reading: Pending, counts: Counter[str]) -> None:
         """A reading not later than the newest: into its place; of two with one time the later arrival wins."""
@@ -199,7 +205,7 @@ class Series:
         self.release_all(out)
         self.backfill = None
         self.recent = Recent(RECENT_ROWS)
-        self.judged_ns = self.newest_ns = time_ns - self.settings.step_ns
+        self.judged_ns = self.newest_ns = time_ns - self.step_ns
 
     def _twin(self) -> "Series":
         """Judges readings from before the watermark in their own order, from the experience of now."""
@@ -229,11 +235,10 @@ class Series:
 
     def _judge(self, reading: Pending, out: Outcome) -> None:
         time_ns, value, quality = reading
-        missing = 0
-        if self.judged_ns:
-            step = self.settings.step_ns
-            missing = max((time_ns - self.judged_ns + step // 2) // step - 1, 0)
+        gap_ns = time_ns - self.judged_ns
+        missing = 0 if gap_ns <= self.step_ns or not self.judged_ns else self._missing(gap_ns)
         score, severity, expected, lower, upper, is_anomaly = self.detector.judge(value, missing)
+        phase: Phase = "ready" if self.ready and not self.muted_until_ns else self.phase
         verdict = Verdict(
             self.series_id,
             time_ns,
@@ -244,7 +249,7 @@ class Series:
             score,
             severity,
             is_anomaly,
-            self.phase,
+            phase,
             quality,
         )
         self.judged_ns = time_ns
@@ -254,10 +259,14 @@ class Series:
         if not self.ready and self.detector.needed == 0:
             self.ready = True
             out.changed.add(self.series_id)
-        if not self.muted_until_ns:
+        if (is_anomaly or self.episode.since_ns) and not self.muted_until_ns:
             kind = self.episode.step(verdict, self.settings)
             if kind is not None:
                 self._tell(kind, verdict, out)
+
+    def _missing(self, gap_ns: int) -> int:
+        """Rows that should have come between two readings this far apart."""
+        return max((gap_ns + self.step_ns // 2) // self.step_ns - 1, 0)
 
     def _tell(self, kind: EventKind, verdict: Verdict, out: Outcome) -> None:
         since = self.episode.since_ns
@@ -305,7 +314,7 @@ class Series:
     def due(self, now_ns: int) -> int:
         """What processing time asks for now: a sum of `RELEASE`, `STALE` and `UNMUTE`."""
         actions = 0
-        if self._waits() and now_ns >= self.arrived_ns + self.settings.allowed_lateness_ns:
+        if self._waits() and now_ns >= self.arrived_ns + self.lateness_ns:
             actions |= RELEASE
         if not self.stale and now_ns >= self.arrived_ns + self.stale_after_ns:
             actions |= STALE
@@ -316,7 +325,7 @@ class Series:
     def due_ns(self) -> int:
         """Earliest processing time at which `due` has something to ask for; `NEVER` if only a reading can change it."""
         times = [
-            self.arrived_ns + self.settings.allowed_lateness_ns if self._waits() else NEVER,
+            self.arrived_ns + self.lateness_ns if self._waits() else NEVER,
             NEVER if self.stale else self.arrived_ns + self.stale_after_ns,
             self.muted_until_ns or NEVER,
         ]
