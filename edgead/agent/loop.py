@@ -116,6 +116,7 @@ class Agent:
         if self.saving.due(dry=len(items) < BATCH):
             self._link.acknowledge(self.saving.commit(now_ns))
             self.outgoing.spooled(self.saving.last_seq)
+        self.saving.told(self.outgoing.send_unsaved(self.saving.unsaved()))
         self.outgoing.pump()
         self._look_after(began_s)
 

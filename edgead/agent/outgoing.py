@@ -10,7 +10,7 @@ import msgspec
 
 from edgead.bridge.messages import Meta, event_message, state_message, to_ms
 from edgead.bridge.topics import Topics
-from edgead.records import Verdict
+from edgead.records import Event, Verdict
 from edgead.stream.engine import Engine
 from edgead.stream.series import Series
 
@@ -129,6 +129,15 @@ class Outgoing:
         if self._live == self._last_seq:
             self._backlog = self._send_events(self._backlog, self._boundary)
         self._send_retained()
+
+    def send_unsaved(self, events: list[Event]) -> int:
+        """Publish events that the disk did not take (number 0: they come again from the spool); returns how many."""
+        for sent, event in enumerate(events):
+            topic = self._topics.series(event.verdict.series_id, "anomaly", replay=event.replay)
+            payload = event_message(event, seq=0, replay=event.replay).encode()
+            if self._publisher.publish(topic, payload) is None:
+                return sent
+        return len(events)
 
     @property
     def idle(self) -> bool:

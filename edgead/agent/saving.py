@@ -7,8 +7,12 @@ A commit is due when the inbox ran dry, by count, and by time, but an idle devic
   flight would otherwise stand still), or `commit_interval` after the first of them;
 * `commit_readings` readings commit in any case.
 
-A disk that takes nothing is not the end: the batch is kept and tried again, the broker keeps what it has not been
-acknowledged for, and `problems` says so.
+A disk that takes nothing is not the end: judging goes on in memory, the batch is tried again every second, events are
+published without waiting for the spool (and once more from it, with the same ids, when the disk is back), the broker
+keeps what it has not been acknowledged for, and `problems` says so.  Only when as many readings wait as a restart may
+have to judge again (`journal_readings`) is the inbox left to fill.
+
+With `max_bytes_per_day`, commits that carry no event wait while more was written than the day allows so far.
 """
 
 import logging
@@ -28,8 +32,9 @@ log = logging.getLogger("edgead")
 ACK_EAGER = 10
 #: Seconds between two tries of a commit that failed.
 RETRY_S = 1.0
-#: Commits' worth of readings that may wait in memory for a disk that takes nothing, before the inbox is left to fill.
-STALL_COMMITS = 4
+DAY_S = 86_400.0
+#: Share of a day's bytes that may be written ahead of time.
+DAILY_BURST = 1 / 24
 
 
 class Saving:
@@ -70,6 +75,8 @@ class Saving:
         self._retired: list[str] = []
         self._waiting_since_s = 0.0
         self._retry_at_s = 0.0
+        self._told = 0
+        self._started_s = time.monotonic()
         self._tell_notices()
 
     def _tell_notices(self) -> None:
@@ -96,19 +103,36 @@ class Saving:
     @property
     def stalled(self) -> bool:
         """Whether the disk took nothing for so long that no more should be taken in."""
-        waiting = self._engine.unsettled_readings
-        return bool(self.problems) and waiting > STALL_COMMITS * self._settings.commit_readings
+        return bool(self._retry_at_s) and self._engine.unsettled_readings >= self._settings.journal_readings
 
     def due(self, *, dry: bool) -> bool:
         """Whether to commit now; `dry`: the inbox had less than a full batch."""
         now_s = time.monotonic()
         if self._retry_at_s:
             return now_s >= self._retry_at_s
-        if self._events or self._retired or self._engine.unsettled_readings >= self._settings.commit_readings:
+        if self._events or self._retired:
+            return True
+        if self._over_budget(now_s):
+            return self._engine.unsettled_readings >= self._settings.journal_readings
+        if self._engine.unsettled_readings >= self._settings.commit_readings:
             return True
         if dry and len(self._tokens) >= ACK_EAGER:
             return True
         return bool(self._tokens) and (now_s - self._waiting_since_s) * 1e9 >= self._settings.commit_interval
+
+    def _over_budget(self, now_s: float) -> bool:
+        """Whether more was written than `max_bytes_per_day` allows by now."""
+        daily = self._settings.max_bytes_per_day
+        written = self._store.bytes_written or 0
+        return bool(daily) and written > daily * (DAILY_BURST + (now_s - self._started_s) / DAY_S)
+
+    def unsaved(self) -> list[Event]:
+        """Events that the disk did not take and nobody was told; none while it takes them."""
+        return self._events[self._told :] if self._retry_at_s else []
+
+    def told(self, count: int) -> None:
+        """The first `count` of `unsaved` were published."""
+        self._told += count
 
     # ------------------------------------------------------------------ committing
 
@@ -141,7 +165,7 @@ class Saving:
         self.commits += 1
         if self.problems:
             log.info("store takes commits again")
-        self.problems, self._retry_at_s = [], 0.0
+        self.problems, self._retry_at_s, self._told = [], 0.0, 0
         tokens, self._tokens = self._tokens, []
         self._events, self._retired = [], []
         return tokens
@@ -161,7 +185,7 @@ class Saving:
         snapshots = self._engine.save_all()
         committed = self._store.commit(events=self._events, snapshots=snapshots, now_ns=now_ns)
         self._engine.settle(committed.journal_seq, snapshots)
-        self._events = []
+        self._events, self._told = [], 0
 
     def close(self) -> None:
         """Close the store."""
