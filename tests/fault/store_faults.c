@@ -5,6 +5,7 @@
  *   STORE_FAULTS_PREFIX  files whose path starts with this are watched
  *   STORE_FAULTS_TRACE   record every change into this file (format: struct record, path or data behind it)
  *   STORE_FAULTS_KILL    end the process at once before change number K, as SIGKILL would
+ *   STORE_FAULTS_WHILE   as long as this file exists every change fails with the error number it holds
  * and by call (ctypes): store_faults_arm(first, count, error) makes changes first .. first+count-1 from now
  * on fail.
  *
@@ -31,7 +32,7 @@ struct record {
 };
 
 static char paths[FD_MAX][PATH_LEN]; /* of watched descriptors; "" = not watched */
-static char prefix[PATH_LEN], folder[PATH_LEN];
+static char prefix[PATH_LEN], folder[PATH_LEN], while_path[PATH_LEN];
 static int trace_fd = -1;
 static long changes, kill_at = -1, fail_first = -1, fail_count;
 static int fail_errno;
@@ -50,6 +51,20 @@ __attribute__((constructor)) static void start(void)
         trace_fd = REAL(open)(text, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if ((text = getenv("STORE_FAULTS_KILL")))
         kill_at = atol(text);
+    if ((text = getenv("STORE_FAULTS_WHILE")))
+        strncpy(while_path, text, PATH_LEN - 1);
+}
+
+/* The error that holds now by STORE_FAULTS_WHILE, 0 = none. */
+static int standing_error(void)
+{
+    char text[16] = {0};
+    int fd = while_path[0] ? REAL(open)(while_path, O_RDONLY) : -1;
+    if (fd < 0)
+        return 0;
+    long len = REAL(read)(fd, text, sizeof text - 1);
+    REAL(close)(fd);
+    return len > 0 ? atoi(text) : 0;
 }
 
 void store_faults_arm(long first, long count, int error)
@@ -89,6 +104,11 @@ static int change(uint32_t kind, const char *path, uint64_t offset, const void *
         _exit(137);
     if (fail_first >= 0 && number >= fail_first && number < fail_first + fail_count) {
         errno = fail_errno;
+        return -1;
+    }
+    int error = standing_error();
+    if (error) {
+        errno = error;
         return -1;
     }
     struct record head = {kind, (uint32_t)strlen(path), offset, data ? len : 0};
