@@ -9,7 +9,7 @@ from edgead.bridge.client import Bridge
 from edgead.bridge.inbox import Inbox
 from edgead.bridge.settings import BridgeSettings, TlsSettings
 from edgead.bridge.topics import Topics
-from edgead.config import Config
+from edgead.config import Config, mqtt_password
 
 log = logging.getLogger("edgead")
 
@@ -56,6 +56,7 @@ class Link:
             filters,
             self.inbox,
             previous_filters=self._recall(),
+            password=lambda: mqtt_password(self._config.mqtt),
             clock_ns=self._now_ns,
         )
         self._remember({*self._bridge.filters, *self._recall()})
@@ -63,7 +64,7 @@ class Link:
 
     def settled(self) -> None:
         """The broker has taken our subscriptions, and dropped those that left the configuration."""
-        if self._bridge is not None:
+        if self._bridge is not None and self._bridge.subscribed:
             self._remember(self._bridge.filters)
 
     def _recall(self) -> list[str]:
