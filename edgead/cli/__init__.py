@@ -61,6 +61,10 @@ def call(arguments: Sequence[str]) -> int:
         return _fail(WRONG, str(error))
     except EdgeADError as error:
         return _fail(FAILED, str(error))
+    except ModuleNotFoundError as error:
+        if error.name != "edgead.native._kernel":
+            raise
+        return _fail(FAILED, "the C extension is not built: run `make build`, or install the package")
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has seen enough
