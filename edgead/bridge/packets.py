@@ -34,6 +34,7 @@ PINGREQ: Final = b"\xc0\x00"
 
 _PUBLISH = 0x30
 _SAMPLE_BYTES = 1024
+_HEAD_BYTES = 2 + 65_535 + 2 + _SAMPLE_BYTES  # the longest topic, the packet id, a sample
 _TOPIC_CACHE = 20_000
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -151,10 +152,14 @@ class PacketSocket:
                 length, body = _remaining_length(data, at + 1, end)
                 if body == 0:
                     break
+                if body + length - at > self._max_packet:
+                    after = self._skip_packet(data, at, body, body + length, received_ns)
+                    if after == at:
+                        return at
+                    at = after
+                    continue
             stop = body + length
             if stop > end:
-                if stop - at > self._max_packet:
-                    return self._skip_packet(data, at, body, stop, received_ns)
                 self._wanted = stop - at
                 return at
             if self._direct and data[at] & 0xF0 == _PUBLISH:
@@ -193,21 +198,21 @@ class PacketSocket:
         return topic
 
     def _skip_packet(self, data: bytes, at: int, body: int, stop: int, received_ns: int) -> int:
-        """Begin to skip a packet that is too large, once its topic is here."""
+        """Tell of a packet that is too large and leave it out; returns where to go on, `at` for "not yet"."""
         if data[at] & 0xF0 != _PUBLISH:
             raise ProtocolError(
                 f"the broker sent a packet of {stop - at} bytes, at most {self._max_packet} are taken"
             )
-        if len(data) - body < MIN_MAX_PACKET // 2 + _SAMPLE_BYTES:
-            self._wanted = body - at + MIN_MAX_PACKET // 2 + _SAMPLE_BYTES
+        end = len(data)
+        if end - body < _HEAD_BYTES:
+            self._wanted = body - at + _HEAD_BYTES
             return at
-        topic, token, payload_at = self._publish_head(data, at, body, len(data))
-        sample = data[payload_at : payload_at + _SAMPLE_BYTES]
+        topic, token, payload_at = self._publish_head(data, at, body, min(stop, end))
+        sample = data[payload_at : min(payload_at + _SAMPLE_BYTES, stop)]
         self.messages.append(TooLarge(topic, sample, stop - at, data[at] & 1 == 1, received_ns, token))
         self.message_bytes += len(sample)
-        self._skip = stop - len(data)
-        self._wanted = 2
-        return len(data)
+        self._skip = max(0, stop - end)
+        return min(stop, end)
 
     def take(self, message: Incoming) -> None:
         """Add a message that paho has decoded."""

@@ -69,7 +69,7 @@ def of_error(error: BaseException, host: str, port: int) -> str:
         return f"{where}: the broker or something between cut the connection"
     if isinstance(error, OSError) and error.errno in _UNREACHABLE:
         return f"{where}: there is no way to it; is the network up?"
-    return f"{where}: {error or type(error).__name__}"
+    return f"{where}: {str(error) or type(error).__name__}"
 
 
 def of_refusal(name: str, host: str, port: int) -> str:
