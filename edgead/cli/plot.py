@@ -107,8 +107,8 @@ def _draw_panel(axis, panel: Panel) -> None:  # type: ignore[no-untyped-def]
     axis.fill_between(
         times, panel.lower, panel.upper, color="tab:blue", alpha=0.18, lw=0, label="normal band"
     )
-    axis.plot(times, panel.values, color="0.25", lw=0.8, label="value")
-    axis.plot(times, panel.expected, color="tab:blue", lw=0.8, label="expected")
+    axis.plot(times, panel.expected, color="tab:blue", lw=1.4, alpha=0.8, label="expected")
+    axis.plot(times, panel.values, color="0.2", lw=0.7, label="value")
     if panel.changes is not None:
         for number, time in enumerate(times[panel.changes]):
             label = "" if number else f"change point ({panel.changes.sum()})"

@@ -181,7 +181,7 @@ class Table(Results):
             click.echo(f"note: {note}")
         if self._spans:
             click.echo()
-            for line in aligned([_EVENT_COLUMNS, *map(_cells, self._spans)]):
+            for line in aligned([_EVENT_COLUMNS, *(_cells(span, recording.step_ns) for span in self._spans)]):
                 click.echo(line)
             click.echo()
         for series, count in self._counts.items():
@@ -201,9 +201,9 @@ def _sums(count: _Count, rows: int) -> str:
     )
 
 
-def _cells(span: _Span) -> tuple[str, ...]:
+def _cells(span: _Span, step_ns: int) -> tuple[str, ...]:
     verdict = span.opened.verdict
-    lasted = show_duration(_rounded(span.last_ns - span.opened.since_ns))
+    lasted = show_duration(_rounded(span.last_ns - span.opened.since_ns + step_ns))
     return (
         verdict.series_id,
         iso(span.opened.since_ns),
