@@ -106,10 +106,12 @@ static void exchange(ead_order *state, ead_real old, ead_real x)
 {
     ead_real *sorted = sorted_of(state);
     size_t from = place_of(sorted, state->held, old), to = place_of(sorted, state->held, x);
-    if (to > from)
-        move(sorted + from, sorted + from + 1, --to - from);
-    else
+    if (to > from) {
+        to--; /* the old value goes from below */
+        move(sorted + from, sorted + from + 1, to - from);
+    } else {
         move(sorted + to + 1, sorted + to, from - to);
+    }
     sorted[to] = x;
 }
 
@@ -117,8 +119,9 @@ static void insert(ead_order *state, ead_real x)
 {
     ead_real *sorted = sorted_of(state);
     size_t place = place_of(sorted, state->held, x);
-    move(sorted + place + 1, sorted + place, state->held++ - place);
+    move(sorted + place + 1, sorted + place, state->held - place);
     sorted[place] = x;
+    state->held++;
 }
 
 int ead_order_push(ead_order *state, ead_real x)
