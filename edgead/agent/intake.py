@@ -50,6 +50,8 @@ class Intake:
         ``unrouted``, ``refused``, and ``payload_<cause>`` for payloads that could not be read.
     refusals : OrderedDict of str to str
         Series id -> why the engine did not take it.
+    born : set of str
+        Series taken in since the set was last emptied.
     dead_letters : list of DeadLetter
         Samples to send of what could not be read; the sender empties the list.
     """
@@ -57,6 +59,7 @@ class Intake:
     def __init__(self, config: Config, topics: Topics, engine: Engine) -> None:
         self.counts: Counter[str] = Counter()
         self.refusals: OrderedDict[str, str] = OrderedDict()
+        self.born: set[str] = set()
         self.dead_letters: list[DeadLetter] = []
         self._letters = DeadLetters()
         self._engine = engine
@@ -88,7 +91,6 @@ class Intake:
         routes = self._router.routes(message.topic)
         if not routes:
             self.counts["unrouted"] += 1
-            return []
         known = self._engine.series
         readings = []
         for route in routes:
@@ -135,6 +137,7 @@ class Intake:
             refusal = self._engine.add(series_id, f"{topic} {field}".rstrip(), rule.settings, now_ns)
         if refusal is None:
             rule.created += 1
+            self.born.add(series_id)
             return True
         self.counts["refused"] += 1
         self.refusals[series_id] = refusal

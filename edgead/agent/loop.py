@@ -163,6 +163,9 @@ class Agent:
             else:
                 self._hear(item)
         self._feed(readings, now_ns)
+        if self.intake.born:
+            self.outgoing.changed(self.intake.born)
+            self.intake.born.clear()
 
     def _hear(self, item: Disconnected | Fault) -> None:
         """Bad news from the network."""
