@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
-from edgead.store.schema import is_whole, row_crc, slot_of
+from edgead.store.schema import ID_MAX, is_whole, row_crc, slot_of
 
 _CHUNK = 16  # rows read at a time: a snapshot is tens of kilobytes
 
@@ -50,6 +50,12 @@ class Journal:
         self._connection.execute("DELETE FROM journal WHERE seq BETWEEN ? AND ?", (first, last))
         self.tally.rows -= rows
         self.tally.bytes -= size
+
+    def lowest(self) -> int:
+        """Number of the oldest row; the highest possible when the table is empty."""
+        return int(
+            self._connection.execute("SELECT coalesce(min(seq), ?) FROM journal", (ID_MAX,)).fetchone()[0]
+        )
 
     def highest(self) -> int:
         """Number of the newest row; 0 when the table is empty."""

@@ -132,7 +132,8 @@ class Store(StoreView):
         """
         self._refuse_if_corrupt()
         dropped = self._spool.tally.dropped
-        given = journal or events or snapshots or retired or forget_through
+        forget = forget_through > 0 and self._journal.lowest() <= forget_through
+        given = journal or events or snapshots or retired or forget
         if not (given or self._acknowledged or self._spool.is_overdue(self._limits, now_ns)):
             return Committed(self.journal_seq, [], 0)
         with self._transaction("saving"):
@@ -141,7 +142,7 @@ class Store(StoreView):
             self._journal.append(journal)
             self._snapshots.save(snapshots, self.journal_seq)
             self._snapshots.retire(retired)
-            if forget_through:
+            if forget_through:  # entries of this very commit may be among them
                 self._journal.delete(0, forget_through)
             self._save_counters()
         self._acknowledged.clear()

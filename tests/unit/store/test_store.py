@@ -88,6 +88,10 @@ def test_a_commit_of_nothing_writes_nothing(tmp_path: Path) -> None:
     fsyncs = store.fsyncs
     assert store.commit(now_ns=NOW).journal_seq == 1
     assert store.fsyncs == fsyncs
+    assert store.commit(forget_through=1, now_ns=NOW).journal_seq == 1
+    assert store.fsyncs == fsyncs + 1
+    assert store.commit(forget_through=1, now_ns=NOW).journal_seq == 1
+    assert store.fsyncs == fsyncs + 1
     store.close()
 
 
