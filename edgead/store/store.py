@@ -34,7 +34,8 @@ class Store(StoreView):
     notices : list of str
         Sentences for people: what was set aside at opening, damaged rows met since.
     fsyncs : int
-        Times the disk was made to flush since opening: one a commit, three each time the log is folded in.
+        Times the disk was made to flush since opening: one a commit, three each time the log is folded in (and two
+        when a new log was made, which are not counted).
     checkpoint_error : StoreError or None
         Why the log could not be folded into the database file the last time; commits go on meanwhile.
     """

@@ -10,16 +10,20 @@ import os
 import random
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgead.store import Store, StoreLimits
-from edgead.store.meter import written_by_thread
-from edgead.store.spool import encode_event
-from tests.store_model import make_event
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from edgead.store import Store, StoreLimits  # noqa: E402
+from edgead.store.meter import written_by_thread  # noqa: E402
+from edgead.store.spool import encode_event  # noqa: E402
+from tests.store_model import make_event  # noqa: E402
 
 SNAPSHOT_BYTES = 30_000  # of a series with a window of 1440
 READING_BYTES = 21  # key, time, value, quality

@@ -215,6 +215,27 @@ def leave_as_killed(store: Store, directory: Path) -> None:
     (directory / "state.db-wal").write_bytes(log)
 
 
+def view(directory: Path) -> None:
+    """Read a stopped agent's state, and a killed one's, while nothing can be made or changed."""
+    store = open_store(directory)
+    fill(store, 3)
+    expected = state_of(store)
+    store.close()
+    FAULTS.store_faults_arm(1, 10**6, errno.EROFS)
+    reader = Store.read_only(directory)
+    assert state_of(reader) == expected
+    reader.close()
+    FAULTS.store_faults_arm(-1, 0, 0)
+    store = open_store(directory)
+    fill(store, 1)
+    leave_as_killed(store, directory)
+    FAULTS.store_faults_arm(1, 10**6, errno.EROFS)
+    try:
+        Store.read_only(directory)
+    except StoreError as failure:
+        print(json.dumps([failure.kind, str(failure)]))
+
+
 def after_acknowledging(model: Model, seqs: list[int]) -> object:
     """What is shown when deleting failed: the deliveries are known all the same."""
     state = model.shown()
@@ -226,6 +247,8 @@ if __name__ == "__main__":
     name, folder, *numbers = sys.argv[1:]
     if name == "work":
         work(Path(folder), *map(int, numbers))
+    elif name == "view":
+        view(Path(folder))
     elif name == "refuse-opening":
         refuse_opening(Path(folder), getattr(errno, numbers[0]))
     else:

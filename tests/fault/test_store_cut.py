@@ -21,6 +21,7 @@ pytestmark = pytest.mark.campaign
 
 
 class Recording(NamedTuple):
+    lines: list[list]  # as the worker told them: step, changes seen, flushes counted, bytes counted
     changes: list[faults.Change]
     done: list[int]  # changes the disk had seen when step i was done; the first is the opening
     states: list[State]  # on disk after the opening and after each step
@@ -58,8 +59,9 @@ def record(shim: Path, folder: Path) -> Recording:
     trace = folder / "trace"
     done = faults.run_worker(shim, "work", SEED, STEPS, directory=folder / "state", STORE_FAULTS_TRACE=trace)
     assert done.returncode == 0, done.stderr
-    marks = [json.loads(line)[1] for line in done.stdout.splitlines()]
-    return Recording(faults.read_trace(trace), marks, states_of_script(), folder)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    marks = [changes for _, changes, *_ in lines]
+    return Recording(lines, faults.read_trace(trace), marks, states_of_script(), folder)
 
 
 def allowed(recording: Recording, position: int) -> list[State]:
@@ -106,6 +108,14 @@ def test_the_whole_recording_ends_in_the_last_state(recording: Recording) -> Non
     assert disk.after_kill().keys() == {"state.db"}
     assert recording.done[-1] == len(recording.changes)
     assert sum(change.kind == faults.UNLINK for change in recording.changes) > 2  # logs folded in at a close
+
+
+def test_flushes_are_counted_as_the_disk_sees_them(recording: Recording) -> None:
+    steps = worker.script(SEED, STEPS)
+    last = max(number for number, (kind, _) in enumerate(steps) if kind == "reopen")
+    begin, end = recording.done[last + 1], recording.done[-2]
+    flushes = [c for c in recording.changes[begin:end] if c.kind in (faults.SYNC, faults.SYNC_DIRECTORY)]
+    assert recording.lines[-2][2] == len(flushes) - 2  # the first commit made a new log
 
 
 def test_power_cuts_that_lose_all_unsynced_writes(recording: Recording, tmp_path: Path) -> None:

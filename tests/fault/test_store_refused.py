@@ -46,3 +46,13 @@ def test_opening_is_refused_in_plain_words_and_works_later(
     refused = json.loads(done.stdout)
     assert refused.pop(kind) > 20
     assert refused == {}
+
+
+def test_a_state_can_be_read_on_a_read_only_file_system_unless_its_log_needs_reading_first(
+    shim: Path, tmp_path: Path
+) -> None:
+    done = faults.run_worker(shim, "view", directory=tmp_path / "state")
+    assert done.returncode == 0, done.stderr
+    kind, sentence = json.loads(done.stdout)
+    assert kind == "read_only"
+    assert "opening it for reading: its file system is read-only" in sentence
