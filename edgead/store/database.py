@@ -218,7 +218,7 @@ def _examine_tables(connection: sqlite3.Connection) -> None:
             " install that edgead again, or give this one an empty state_dir",
             kind="version",
         )
-    tables = dict(connection.execute("SELECT name, sql FROM sqlite_schema"))
+    tables = dict(connection.execute("SELECT name, sql FROM sqlite_master"))
     if tables != TABLES:
         raise Damage("its tables are not as edgead made them")
     complaints = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]

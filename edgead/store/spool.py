@@ -53,7 +53,8 @@ class Spool:
     def append(self, events: Sequence[Event], limits: StoreLimits, now_ns: int) -> list[int]:
         """Store events, then enforce the limits; one sequence number an event, 0 for one kept out."""
         before = self.tally.dropped
-        self.drop_old(limits, now_ns)
+        if self.is_overdue(limits, now_ns):
+            self._drop_old(limits, now_ns)
         seqs = [self._insert(encode_event(event), limits, now_ns) for event in events]
         if limits.drop == "newest" or not events:
             return seqs
@@ -93,13 +94,13 @@ class Spool:
 
     def is_overdue(self, limits: StoreLimits, now_ns: int) -> bool:
         """Whether the oldest row is older than the limit."""
-        oldest = next((created for _, _, created in self._sizes()), None) if limits.spool_age_s else None
-        return oldest is not None and oldest < now_ns - limits.spool_age_s * _NANOSECONDS
-
-    def drop_old(self, limits: StoreLimits, now_ns: int) -> None:
-        """Delete rows older than the limit, from the oldest on."""
         if not limits.spool_age_s:
-            return
+            return False
+        row = self._connection.execute("SELECT created_ns FROM spool ORDER BY seq LIMIT 1").fetchone()
+        return row is not None and row[0] < now_ns - limits.spool_age_s * _NANOSECONDS
+
+    def _drop_old(self, limits: StoreLimits, now_ns: int) -> None:
+        """Delete rows older than the limit, from the oldest on."""
         floor = 0
         for seq, _, created_ns in self._sizes():
             if created_ns >= now_ns - limits.spool_age_s * _NANOSECONDS:
