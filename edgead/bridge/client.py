@@ -11,7 +11,6 @@ import select
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Literal
@@ -145,8 +144,7 @@ class Bridge:
             return
         packets = pubacks(tokens, link.generation)
         if packets:
-            link.acks.append(packets)
-            self.wake()
+            link.send(packets)
 
     def publish(
         self,
@@ -323,14 +321,12 @@ class _Client(paho.Client):
 
 
 class _Link:
-    """One connection, from the first byte to the last; all but `publish` and `acks` belong to the network thread.
+    """One connection, from the first byte to the last; all but `publish` and `send` belong to the network thread.
 
     Attributes
     ----------
     generation : int
         Number of the connection, in every token and handle.
-    acks : deque of bytes
-        PUBACK packets to send.
     open : bool
         The broker let us in, and the first messages are sent: others can follow.
     subscribed : bool
@@ -343,7 +339,6 @@ class _Link:
         self._bridge = bridge
         self._settings = bridge.settings
         self.generation = generation
-        self.acks: deque[bytes] = deque()
         self.open = False
         self.subscribed = False
         self.connected_at: float | None = None
@@ -525,6 +520,18 @@ class _Link:
         info = client.publish(topic, payload, qos, retain, properties)
         return self.generation << 16 | info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
+    def send(self, packets: bytes) -> None:
+        """Send packets of ours at once if that goes: waking the network thread for them would cost more."""
+        sock = self._client.socket()
+        if not isinstance(sock, PacketSocket):
+            return
+        with suppress(OSError, ConnectionClosed):  # the network thread meets the same trouble, and tells it
+            sock.write(packets)
+            if sock.writes_from_anywhere:
+                sock.flush()
+        if sock.unsent:
+            self._bridge.wake()
+
     # -- the thread's steps
     # ------------------------------------------------------------------------------------
 
@@ -542,10 +549,8 @@ class _Link:
             self._bridge.inbox.put(messages, size)
 
     def write(self) -> None:
-        """Send what waits: acknowledgements, then what paho has."""
+        """Send what waits."""
         sock = self.sock
-        while self.acks:
-            sock.write(self.acks.popleft())
         if self._client.want_write():
             code = self._client.loop_write()
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -584,7 +589,7 @@ class _Link:
         """Announce offline; True when the broker has taken that, and with it everything before."""
         if self._goodbye is None:
             self._goodbye = self._announce("offline")
-        if not self._goodbye_taken or self.acks or self.sock.unsent:
+        if not self._goodbye_taken or self.sock.unsent:
             return False
         self.close()
         return True

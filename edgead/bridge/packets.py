@@ -12,6 +12,7 @@ Packets larger than allowed are skipped as they come, and never held in memory.
 import socket
 import ssl
 import sys
+import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable
@@ -70,6 +71,9 @@ class PacketSocket:
         PUBLISH packets taken out and not yet fetched.
     message_bytes : int
         Bytes of their payloads.
+    writes_from_anywhere : bool
+        `write` and `flush` may be called from any thread.  Not with TLS: a TLS session must not be read and
+        written at one time, so only `write` may be, and the reading thread flushes.
     """
 
     def __init__(
@@ -96,8 +100,12 @@ class PacketSocket:
         self._wanted = 2  # bytes that make it worth looking at the pieces
         self._skip = 0  # bytes still to come of a packet that is too large
         self._out = bytearray()
+        # Held for every write and for closing: a descriptor must not be closed, and given to another file,
+        # under a thread that is about to write to it.
+        self._writing = threading.Lock()
         self._topics: dict[bytes, str] = {}
         self._closed = False
+        self.writes_from_anywhere = not isinstance(sock, ssl.SSLSocket)
 
     # -- reading: ours
     # -----------------------------------------------------------------------------------------
@@ -246,20 +254,22 @@ class PacketSocket:
         ConnectionClosed
             If megabytes wait already: the broker talks and does not listen.
         """
-        if len(self._out) > MAX_UNSENT_BYTES:
-            raise ConnectionClosed("the broker takes nothing from us any more")
-        self._out += packets
+        with self._writing:
+            if len(self._out) > MAX_UNSENT_BYTES:
+                raise ConnectionClosed("the broker takes nothing from us any more")
+            self._out += packets
 
     def flush(self) -> int:
         """Send what the socket takes; returns the bytes sent."""
-        if not self._out:
-            return 0
-        try:
-            sent = self._sock.send(self._out)
-        except _WOULD_BLOCK:
-            return 0
-        del self._out[:sent]
-        return sent
+        with self._writing:
+            if not self._out:
+                return 0
+            try:
+                sent = self._sock.send(self._out)
+            except _WOULD_BLOCK:
+                return 0
+            del self._out[:sent]
+            return sent
 
     def pending(self) -> int:
         """Bytes that TLS has read already: no poll will tell of them."""
@@ -278,10 +288,11 @@ class PacketSocket:
 
     def send(self, data: bytes) -> int:
         """Gather one whole packet, or refuse it while too much waits."""
-        if len(self._out) > WRITE_BYTES:
-            raise BlockingIOError
-        self._out += data
-        return len(data)
+        with self._writing:
+            if len(self._out) > WRITE_BYTES:
+                raise BlockingIOError
+            self._out += data
+            return len(data)
 
     def setblocking(self, flag: bool) -> None:
         """As a socket's."""
@@ -293,16 +304,18 @@ class PacketSocket:
 
     def close(self) -> None:
         """Send what is gathered if that goes within a second, and close."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            self._sock.settimeout(1.0)
-            self._sock.sendall(self._out)
-        except (OSError, ValueError):
-            pass  # the connection is gone already: nobody is there to hear it
-        finally:
-            self._sock.close()
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                self._sock.settimeout(1.0)
+                self._sock.sendall(self._out)
+            except (OSError, ValueError):
+                pass  # the connection is gone already: nobody is there to hear it
+            finally:
+                self._out.clear()
+                self._sock.close()
 
 
 def _remaining_length(data: bytes, at: int, end: int) -> tuple[int, int]:

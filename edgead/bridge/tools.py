@@ -1,7 +1,7 @@
 """Two small clients for tools: publish a recording, listen to topics.  The agent's own way is `edgead.bridge.client`.
 
-Both block, use MQTT 3.1.1 with a clean session at QoS 1, and end with an error when the broker is lost: a tool has
-somebody in front of it who can start it again.
+Both block, use MQTT 3.1.1 with a clean session at QoS 1, and end with an error when the broker is lost: a
+tool has somebody in front of it who can start it again.
 """
 
 import threading
@@ -159,7 +159,8 @@ class Listener(_Session):
 
     Notes
     -----
-    Entering the ``with`` block returns when the broker has confirmed the subscription: nothing after it is missed.
+    Entering the ``with`` block returns when the broker has confirmed the subscription: nothing after it is
+    missed.
     """
 
     def __init__(
