@@ -14,9 +14,10 @@ _HOMES = {
     "Event": "edgead.records",
     "EdgeADError": "edgead.errors",
     "InvalidInput": "edgead.errors",
+    "detect": "edgead.univariate.rest",
 }
 
-__all__ = ["EdgeADError", "Event", "InvalidInput", "Reading", "Verdict", "__version__"]
+__all__ = ["EdgeADError", "Event", "InvalidInput", "Reading", "Verdict", "__version__", "detect"]
 
 if TYPE_CHECKING:
     from edgead.errors import EdgeADError, InvalidInput

@@ -121,6 +121,140 @@ typedef struct ead_spectral_facts {
     int winner;                          /* index of the view that set the score */
 } ead_spectral_facts;
 
+/* ---------------------------------------------------------------- the cloud service's univariate detection
+ *
+ * The heavy loops of `entire`, `last` and change-point detection; the order of steps is the caller's, see
+ * docs/algorithms.md.  Double precision only: absent where EAD_REAL_FLOAT or EAD_NO_DOUBLE is defined.
+ * Work memory is lent in elements (of double where nothing else is said) and free afterwards; for a series
+ * of n points no function wants more than 128 n bytes + 64 KB.  Arrays must not overlap.  Values are not
+ * checked for NaN or infinity: they give unspecified numbers, never a read or write out of bounds.
+ * Unless more is said a function returns EAD_OK, EAD_E_LENGTH (n is below the least number of points, or
+ * above EAD_SVC_MAX_LEN) or EAD_E_WORK. */
+#if !defined(EAD_REAL_FLOAT) && !defined(EAD_NO_DOUBLE)
+#define EAD_SERVICE 1
+
+#define EAD_SVC_MAX_LEN 17281 /* points: the longest grid the service filled, and one point more */
+
+/* Median distance from the median of a normal distribution, in standard deviations. */
+#define EAD_SVC_MAD_SCALE 0.6744897501960817
+
+/* Microseconds since 1970 UTC of an ISO 8601 date, or date and time:
+ *   YYYY-MM-DD[(T| )HH:MM[:SS[.f...]][zone]], zone Z or +HH[[:]MM]; no zone means UTC; years 1..9999
+ * Digits of the second behind the sixth are cut off.
+ * Returns EAD_OK or EAD_E_RANGE (no such time, or another form). */
+int ead_svc_parse_time(const char *text, size_t length, int64_t *micros);
+
+/* Places of v[0..n-1] in ascending order, equal values in order of place; n >= 1.
+ *   order, work   n places each */
+int ead_svc_order(const double *v, size_t n, uint32_t *order, uint32_t *work, size_t work_len);
+
+/* Median of v, and the median distance from it over EAD_SVC_MAD_SCALE; n >= 1; work holds n values. */
+int ead_svc_median(const double *v, size_t n, double *median, double *mad, double *work, size_t work_len);
+
+/* Centred running median over 2 half + 1 points, near the ends over those inside; n >= 1.
+ * O(n log n) once to rank the values, then O(1) a step.
+ *   single   1: medians are rounded to single precision, as in the service's period test; 0: double
+ *   out      n values
+ *   work     ead_svc_running_median_work_len(n) numbers of 64 bits */
+size_t ead_svc_running_median_work_len(size_t n);
+int ead_svc_running_median(const double *v, size_t n, size_t half, int single, double *out, uint64_t *work,
+                           size_t work_len);
+
+/* Theil-Sen slope: the median of all (v[j] - v[i]) / (j - i), i < j; n >= 2.  O(n log n), right to rounding
+ * of v.
+ *   work   ead_svc_theil_sen_work_len(n) elements: 7 n, at least 16 KB */
+size_t ead_svc_theil_sen_work_len(size_t n);
+int ead_svc_theil_sen(const double *v, size_t n, double *slope, double *work, size_t work_len);
+
+/* Replaces the first and last width / 2 values by lines with the Theil-Sen slopes of the first and last
+ * `width` values.
+ *   width   2..n, else EAD_E_RANGE
+ *   work    ead_svc_theil_sen_work_len(width) elements */
+int ead_svc_straight_ends(double *v, size_t n, size_t width, double *work, size_t work_len);
+
+/* Least-squares cubic spline through v over 0, 1, .., n - 1, with inner knots at (n - 1) k / (inner + 2),
+ * k = 1..inner, evaluated at all points.
+ *   inner   0..n - 4, else EAD_E_RANGE
+ *   work    ead_svc_spline_work_len(n, inner) elements: 4 n + 5 (inner + 4) */
+size_t ead_svc_spline_work_len(size_t n, size_t inner);
+int ead_svc_spline(const double *v, size_t n, size_t inner, double *out, double *work, size_t work_len);
+
+/* Seasonal-trend decomposition, y = trend + season + rest: "periodic" season, 16 robustness passes; n >= 5.
+ * Source: Cleveland et al., J. Official Statistics 6 (1990) 3-73.
+ *   period          2..(n - 1) / 2, else EAD_E_RANGE
+ *   trend, season   n values out each
+ *   work            ead_svc_stl_work_len(n, period) elements: at most 12 n + 32 */
+size_t ead_svc_stl_work_len(size_t n, size_t period);
+int ead_svc_stl(const double *y, size_t n, size_t period, double *trend, double *season, double *work,
+                size_t work_len);
+
+/* Leave-one-out errors of phase means, one for each of `count` periods: the mean over all points of the
+ * squared distance from the mean of the other points of its phase.
+ *   periods   1..n / 2 each, else EAD_E_RANGE
+ *   errors    count values out, square of v's unit
+ *   work      ead_svc_phase_errors_work_len(n) elements: 2.5 n + 2 */
+size_t ead_svc_phase_errors_work_len(size_t n);
+int ead_svc_phase_errors(const double *v, size_t n, const uint32_t *periods, size_t count, double *errors,
+                         double *work, size_t work_len);
+
+/* Cuts each phase of v to its median on the side where the service did (docs/algorithms.md), in place.
+ *   period   1..n, else EAD_E_RANGE
+ *   work     n / period + 1 elements */
+int ead_svc_cut_phases(double *v, size_t n, size_t period, double *work, size_t work_len);
+
+/* Critical value of the largest studentised deviate of m points, one-sided, chance alpha:
+ * t (m - 1) / sqrt((m - 2 + t^2) m), with t Student's quantile for m - 2 degrees of freedom at 1 - alpha / m.
+ * Infinite for m < 3 and for alpha outside 0 < alpha <= 1. */
+double ead_svc_esd_limit(size_t m, double alpha);
+
+/* Generalised studentised-deviate test down a sorted column.  Point k is out if its distance below the
+ * median or the mean of t[k..count-1], over their MAD or standard deviation (at least 1e-8), exceeds
+ * ead_svc_esd_limit of their number.  O(log n) a point.
+ *   t            count values, ascending (negate a descending column)
+ *   start, top   points start..top-1 are tested
+ *   first_only   stop at the first point that is out
+ *   alpha        0 < alpha <= 1, else EAD_E_RANGE
+ *   flagged      out: one more than the place of the last point that is out, 0 if none is
+ *   work         2 top elements */
+int ead_svc_esd(const double *t, size_t count, size_t start, size_t top, int first_only, double alpha,
+                size_t *flagged, double *work, size_t work_len);
+
+/* Score of a saliency map: relative distance from its trailing mean over 100 points; score[0] = 0; n >= 2.
+ *   map     as ead_saliency gives it
+ *   score   n values out */
+int ead_svc_residual_score(const double *map, size_t n, double *score);
+
+/* Augmented Dickey-Fuller t statistic with a constant, lag by AIC up to ceil(12 (n / 100)^(1/4)); and the
+ * KPSS statistic of level stationarity, lags as Hobijn, Franses and Ooms choose them; n >= 4.
+ * NaN: the test cannot be made (dependent columns, no variance).  The regression's design is never held: its
+ * triangular factor comes from Gram updates, or from reflections over blocks of rows where those lose too
+ * many digits.
+ *   work   ead_svc_stationary_work_len(n) elements: n, and 34 KB */
+size_t ead_svc_stationary_work_len(size_t n);
+int ead_svc_adf(const double *v, size_t n, double *statistic, double *work, size_t work_len);
+int ead_svc_kpss(const double *v, size_t n, double *statistic, double *work, size_t work_len);
+
+/* Fills the gaps of a grid for a season of `period` points: short runs by a cubic spline, the others by the
+ * mean of near points of the same phase, and what then is open by lines.
+ *   index, v   n known places, ascending from 0 to size - 1, and their values; n >= 4
+ *   period     >= 2, else EAD_E_RANGE
+ *   out        size values
+ *   work       ead_svc_fill_work_len(size) elements: 4 size */
+size_t ead_svc_fill_work_len(size_t size);
+int ead_svc_fill(const uint32_t *index, const double *v, size_t n, size_t period, double *out, size_t size,
+                 double *work, size_t work_len);
+
+/* Change points: where a straight line through the points since the last break misses the next one by more
+ * than `tolerance` of the range of y, and the new segment lasts `window` points; n >= 1.
+ *   tolerance   0..1, else EAD_E_RANGE
+ *   window      >= 1 points, else EAD_E_RANGE
+ *   flags       n values out: 1 at a change point
+ *   scores      n values out: the miss, as a share of the range */
+int ead_svc_change_points(const double *y, size_t n, double tolerance, size_t window, unsigned char *flags,
+                          double *scores);
+
+#endif /* EAD_SERVICE */
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,6 @@
 # Mirror of csrc/include/edgead.h, in its order, with units.
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 
 cdef extern from "edgead.h" nogil:
@@ -169,3 +169,38 @@ cdef extern from "edgead_f32.h" nogil:
     int ead32_spectral_revise(ead32_spectral *state, const ead32_slide_table *table, size_t age, ead_wide value)
     uint64_t ead32_spectral_needed(const ead32_spectral *state)
     int ead32_spectral_explain(const ead32_spectral *state, ead_spectral_facts *out)
+
+# univariate detection as the cloud service did it; work lengths in elements of the pointer's type
+cdef extern from "edgead.h" nogil:
+    enum:
+        EAD_SVC_MAX_LEN
+    int ead_svc_parse_time(const char *text, size_t length, int64_t *micros)
+    int ead_svc_order(const double *v, size_t n, uint32_t *order, uint32_t *work, size_t work_len)
+    int ead_svc_median(const double *v, size_t n, double *median, double *mad, double *work, size_t work_len)
+    size_t ead_svc_running_median_work_len(size_t n)
+    int ead_svc_running_median(const double *v, size_t n, size_t half, int single, double *out, uint64_t *work,
+                               size_t work_len)
+    size_t ead_svc_theil_sen_work_len(size_t n)
+    int ead_svc_theil_sen(const double *v, size_t n, double *slope, double *work, size_t work_len)
+    int ead_svc_straight_ends(double *v, size_t n, size_t width, double *work, size_t work_len)
+    size_t ead_svc_spline_work_len(size_t n, size_t inner)
+    int ead_svc_spline(const double *v, size_t n, size_t inner, double *out, double *work, size_t work_len)
+    size_t ead_svc_stl_work_len(size_t n, size_t period)
+    int ead_svc_stl(const double *y, size_t n, size_t period, double *trend, double *season, double *work,
+                    size_t work_len)
+    size_t ead_svc_phase_errors_work_len(size_t n)
+    int ead_svc_phase_errors(const double *v, size_t n, const uint32_t *periods, size_t count, double *errors,
+                             double *work, size_t work_len)
+    int ead_svc_cut_phases(double *v, size_t n, size_t period, double *work, size_t work_len)
+    double ead_svc_esd_limit(size_t m, double alpha)
+    int ead_svc_esd(const double *t, size_t count, size_t start, size_t top, int first_only, double alpha,
+                    size_t *flagged, double *work, size_t work_len)
+    int ead_svc_residual_score(const double *map, size_t n, double *score)
+    size_t ead_svc_stationary_work_len(size_t n)
+    int ead_svc_adf(const double *v, size_t n, double *statistic, double *work, size_t work_len)
+    int ead_svc_kpss(const double *v, size_t n, double *statistic, double *work, size_t work_len)
+    size_t ead_svc_fill_work_len(size_t size)
+    int ead_svc_fill(const uint32_t *index, const double *v, size_t n, size_t period, double *out, size_t size,
+                     double *work, size_t work_len)
+    int ead_svc_change_points(const double *y, size_t n, double tolerance, size_t window, unsigned char *flags,
+                              double *scores)

@@ -1,0 +1,291 @@
+/* Seasonal-trend decomposition with robustness passes.  SPDX-License-Identifier: Apache-2.0
+ *
+ * Source: Cleveland, Cleveland, McRae, Terpenning, STL, J. Official Statistics 6 (1990) 3-73, with the
+ * parameters the service used: a "periodic" season (cycle-subseries span 10 n + 1, local constant, fitted at
+ * both ends only), one inner pass, fifteen robustness passes after the first. */
+#include "ead_svc_internal.h"
+
+#ifdef EAD_SERVICE
+
+#define PASSES 16
+#define LANES 4 /* independent sums, so that compilers may use vector registers */
+
+static size_t next_odd(size_t x)
+{
+    return x + 1 - x % 2;
+}
+
+static size_t trend_span(size_t n, size_t period)
+{
+    const double exact = 1.5 * (double)period / (1.0 - 1.5 / (10.0 * (double)n + 1.0));
+    return next_odd((size_t)ceil(exact));
+}
+
+/* Tricube weight at distance d for reach h.  Below 0.001 h it is 1, beyond 0.999 h it is 0. */
+static double tricube(double d, double h)
+{
+    if (d <= 0.001 * h)
+        return 1.0;
+    if (d > 0.999 * h)
+        return 0.0;
+    const double r = d / h, c = 1.0 - r * r * r;
+    return c * c * c;
+}
+
+/* ---------------------------------------------------------------- loess on a grid */
+
+struct loess {
+    size_t n, span, jump;
+    const double *table;  /* tricube weights of a window in the middle, distances -(span-1)/2 .. (span-1)/2 */
+    const double *robust; /* n weights, or NULL */
+};
+
+struct moments {
+    double w, x, xx, y,
+        xy; /* weighted sums of 1, d, d^2, y, d y; d = distance from the place that is fitted */
+};
+
+static void add_moments(struct moments *m, double w, double d, double y)
+{
+    const double wd = w * d, wy = w * y;
+    m->w += w;
+    m->x += wd;
+    m->xx += wd * d;
+    m->y += wy;
+    m->xy += wy * d;
+}
+
+static struct moments middle_moments(const struct loess *s, const double *y, const double *robust)
+{
+    struct moments lane[LANES] = {{0, 0, 0, 0, 0}};
+    const double reach = (double)(s->span / 2);
+    size_t i = 0;
+    for (; i + LANES <= s->span; i += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            add_moments(&lane[k], robust ? s->table[i + k] * robust[i + k] : s->table[i + k],
+                        (double)(i + k) - reach, y[i + k]);
+    for (; i < s->span; i++)
+        add_moments(&lane[0], robust ? s->table[i] * robust[i] : s->table[i], (double)i - reach, y[i]);
+    struct moments sum = lane[0];
+    for (size_t k = 1; k < LANES; k++) {
+        sum.w += lane[k].w;
+        sum.x += lane[k].x;
+        sum.xx += lane[k].xx;
+        sum.y += lane[k].y;
+        sum.xy += lane[k].xy;
+    }
+    return sum;
+}
+
+/* Fit at place x (0-based). */
+static double fit_at(const struct loess *s, const double *y, size_t x)
+{
+    const size_t count = ead_svc_i_min(s->span, s->n), half = (s->span + 1) / 2;
+    size_t left = x + 1 > half ? x + 1 - half : 0;
+    left = ead_svc_i_min(left, s->n - count);
+    const size_t right = left + count - 1;
+    const double extra = s->span > s->n ? floor((double)(s->span - s->n) / 2.0) : 0.0;
+    const double h = (double)(x - left > right - x ? x - left : right - x) + extra;
+    struct moments m = {0, 0, 0, 0, 0};
+    if (s->span <= s->n && x - left == right - x) {
+        m = middle_moments(s, y + left, s->robust ? s->robust + left : NULL);
+    } else {
+        for (size_t i = left; i <= right; i++) {
+            const double d = (double)i - (double)x, w = tricube(fabs(d), h);
+            add_moments(&m, s->robust ? w * s->robust[i] : w, d, y[i]);
+        }
+    }
+    if (!(m.w > 0.0))
+        return y[x];
+    const double centre = m.x / m.w, spread = m.xx / m.w - centre * centre, level = m.y / m.w;
+    if (!(spread > 0.0) || !(sqrt(spread) > 0.001 * (double)(s->n - 1)))
+        return level;
+    return level - centre * (m.xy / m.w - centre * level) / spread;
+}
+
+static void smooth(const struct loess *s, const double *y, double *out)
+{
+    const size_t n = s->n, jump = ead_svc_i_min(s->jump, n - 1);
+    size_t at = 0;
+    out[0] = fit_at(s, y, 0);
+    while (at < n - 1) {
+        const size_t next = ead_svc_i_min(at + jump, n - 1);
+        out[next] = fit_at(s, y, next);
+        const double step = (out[next] - out[at]) / (double)(next - at);
+        for (size_t i = at + 1; i < next; i++)
+            out[i] = out[at] + step * (double)(i - at);
+        at = next;
+    }
+}
+
+static void fill_table(double *table, size_t span)
+{
+    const double h = (double)(span / 2);
+    for (size_t i = 0; i < span; i++)
+        table[i] = tricube(fabs((double)i - h), h);
+}
+
+/* ---------------------------------------------------------------- season */
+
+struct seasonal {
+    size_t n, period;
+    double *inner,
+        *outer; /* tricube weights by distance for fits at the ends and one place beyond; two lengths */
+};
+
+/* The weights depend on the number of members k of a phase; there are two such numbers, rows and rows + 1. */
+static void fill_phase_weights(const struct seasonal *s, size_t rows)
+{
+    const size_t most = rows + 2;
+    for (size_t kind = 0; kind < 2; kind++) {
+        const double k = (double)(rows + kind), extra = floor((10.0 * (double)s->n + 1.0 - k) / 2.0);
+        for (size_t d = 0; d < most; d++) {
+            s->inner[kind * most + d] = tricube((double)d, k - 1.0 + extra);
+            s->outer[kind * most + d] = tricube((double)d, k + extra);
+        }
+    }
+}
+
+/* Four weighted means of one phase: at its first and last member and one place beyond each. */
+struct ends {
+    double *sum, *weight; /* 4 x period each: first, last, before, after */
+};
+
+static void add_row(const struct seasonal *s, const struct ends *e, const double *d, const double *robust,
+                    size_t from, size_t to, size_t row, size_t members, size_t rows)
+{
+    const size_t most = rows + 2, kind = members - rows, p = s->period;
+    const double *inner = s->inner + kind * most, *outer = s->outer + kind * most;
+    const double w[4] = {inner[row], inner[members - 1 - row], outer[row + 1], outer[members - row]};
+    for (size_t k = 0; k < 4; k++) {
+        double *sum = e->sum + k * p, *weight = e->weight + k * p;
+        const double factor = w[k];
+        for (size_t j = from; j < to; j++) {
+            const double wr = factor * robust[j];
+            weight[j] += wr;
+            sum[j] += wr * d[j];
+        }
+    }
+}
+
+static void phase_ends(const struct seasonal *s, const struct ends *e, const double *d, const double *robust)
+{
+    const size_t p = s->period, n = s->n, rows = n / p, longer = n % p;
+    for (size_t i = 0; i < 4 * p; i++)
+        e->sum[i] = e->weight[i] = 0.0;
+    for (size_t row = 0; row < rows; row++) {
+        add_row(s, e, d + row * p, robust + row * p, 0, longer, row, rows + 1, rows);
+        add_row(s, e, d + row * p, robust + row * p, longer, p, row, rows, rows);
+    }
+    add_row(s, e, d + rows * p, robust + rows * p, 0, longer, rows, rows + 1, rows);
+    for (size_t j = 0; j < p; j++) {
+        const size_t final = j + p * (j < longer ? rows : rows - 1);
+        double *f = e->sum + j;
+        const double *w = e->weight + j;
+        f[0] = w[0] > 0.0 ? f[0] / w[0] : d[j];
+        f[p] = w[p] > 0.0 ? f[p] / w[p] : d[final];
+        f[2 * p] = w[2 * p] > 0.0 ? f[2 * p] / w[2 * p] : f[0];
+        f[3 * p] = w[3 * p] > 0.0 ? f[3 * p] / w[3 * p] : f[p];
+    }
+}
+
+/* The smoothed phases, one period longer than the series at both ends. */
+static void extend(const struct seasonal *s, const struct ends *e, double *out)
+{
+    const size_t p = s->period, rows = s->n / p, longer = s->n % p;
+    for (size_t j = 0; j < p; j++) {
+        const size_t members = j < longer ? rows + 1 : rows;
+        const double first = e->sum[j], step = (e->sum[p + j] - first) / (double)(members - 1);
+        out[j] = e->sum[2 * p + j];
+        for (size_t i = 0; i < members; i++)
+            out[j + p * (i + 1)] = first + step * (double)i;
+        out[j + p * (members + 1)] = e->sum[3 * p + j];
+    }
+}
+
+/* Means of w neighbours, n - w + 1 of them, in place. */
+static void moving_average(double *v, size_t n, size_t w)
+{
+    double sum = 0.0;
+    const double size = (double)w;
+    for (size_t i = 0; i < w; i++)
+        sum += v[i];
+    for (size_t i = 0; i + w < n; i++) {
+        const double leaves = v[i];
+        v[i] = sum / size;
+        sum = sum - leaves + v[i + w];
+    }
+    v[n - w] = sum / size;
+}
+
+/* Bisquare weights of the rest |y - trend - season|. */
+static void robustness(const double *y, const double *trend, const double *season, size_t n, double *robust,
+                       double *spare)
+{
+    for (size_t i = 0; i < n; i++)
+        spare[i] = robust[i] = fabs(y[i] - trend[i] - season[i]);
+    const double h = 6.0 * ead_svc_i_median(spare, n);
+    for (size_t i = 0; i < n; i++) {
+        const double r = robust[i], u = h > 0.0 ? r / h : 0.0, c = 1.0 - u * u;
+        robust[i] = r <= 0.001 * h ? 1.0 : r > 0.999 * h ? 0.0 : c * c;
+    }
+}
+
+/* ---------------------------------------------------------------- the whole */
+
+size_t ead_svc_stl_work_len(size_t n, size_t period)
+{
+    if (n > EAD_SVC_MAX_LEN || period < 2 || n <= 2 * period)
+        return 0;
+    const size_t tables = trend_span(n, period) + next_odd(period), weights = 4 * (n / period + 2);
+    return 2 * n + (n + 2 * period) + 8 * period + tables + weights;
+}
+
+int ead_svc_stl(const double *y, size_t n, size_t period, double *trend, double *season, double *work,
+                size_t work_len)
+{
+    if (n < 5 || n > EAD_SVC_MAX_LEN)
+        return EAD_E_LENGTH;
+    if (period < 2 || n <= 2 * period)
+        return EAD_E_RANGE;
+    if (work_len < ead_svc_stl_work_len(n, period))
+        return EAD_E_WORK;
+    double *robust = work, *spare = robust + n, *extended = spare + n, *ends = extended + n + 2 * period;
+    const size_t span = trend_span(n, period), low = next_odd(period), rows = n / period;
+    double *trend_table = ends + 8 * period, *low_table = trend_table + span, *weights = low_table + low;
+    fill_table(trend_table, span);
+    fill_table(low_table, low);
+    const struct seasonal phases = {n, period, weights, weights + 2 * (rows + 2)};
+    const struct ends e = {ends, ends + 4 * period};
+    fill_phase_weights(&phases, rows);
+    const struct loess low_pass = {n, low, (low + 9) / 10, low_table, NULL};
+    struct loess trend_pass = {n, span, (span + 9) / 10, trend_table, NULL};
+    for (size_t i = 0; i < n; i++) {
+        trend[i] = 0.0;
+        robust[i] = 1.0;
+    }
+    for (int pass = 0; pass < PASSES; pass++) {
+        for (size_t i = 0; i < n; i++)
+            spare[i] = y[i] - trend[i];
+        phase_ends(&phases, &e, spare, robust);
+        extend(&phases, &e, extended);
+        for (size_t i = 0; i < n; i++)
+            season[i] = extended[i + period];
+        moving_average(extended, n + 2 * period, period);
+        moving_average(extended, n + period + 1, period);
+        moving_average(extended, n + 2, 3);
+        smooth(&low_pass, extended, spare);
+        for (size_t i = 0; i < n; i++) {
+            season[i] -= spare[i];
+            spare[i] = y[i] - season[i];
+        }
+        smooth(&trend_pass, spare, trend);
+        robustness(y, trend, season, n, robust, spare);
+        trend_pass.robust = robust;
+    }
+    return EAD_OK;
+}
+
+#else
+typedef int ead_svc_stl_is_empty;
+#endif

@@ -1,0 +1,84 @@
+"""Trend of a series without a season, and the rough period that sets its smoothness."""
+
+import numpy as np
+
+from edgead.native import rfft, svc_running_median, svc_spline, svc_straight_ends
+from edgead.univariate.arrays import EPS, FloatArray
+
+#: Half of the widest window, in points.
+WIDEST = 512
+
+#: Shortest rough period that a spectrum can show, in points.
+SHORTEST = 4
+
+#: Bins with at least this share of the largest power make the rough period.
+STRONG = 0.9
+
+
+def trend(v: FloatArray, period: int | None = None) -> FloatArray:
+    """A least-squares cubic spline with straight ends.
+
+    Parameters
+    ----------
+    v : ndarray of float64, shape (n,)
+        Finite.
+    period : int >= 0, optional
+        Sets the window of the ends and the number of knots; by default `rough_period` of `v`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Unit of `v`; the mean when there are fewer than six points.
+    """
+    n = len(v)
+    if n < 6:
+        return np.full(n, v.mean())
+    if period is None:
+        period = rough_period(v)
+    width = min(n // 3, WIDEST) if period <= 1 else min(2 * period - 1, n)
+    return svc_straight_ends(svc_spline(v, n // (2 * width) + 1), width)
+
+
+def rough_period(v: FloatArray) -> int:
+    """Length, in points, of the slowest strong oscillation about the broad trend."""
+    n = len(v)
+    middle = min(n // 3, WIDEST)
+    broad = svc_running_median(v, middle - 1)
+    broad[: middle - 1], broad[n - middle + 1 :] = v[: middle - 1], v[n - middle + 1 :]
+    if middle > 1:
+        broad = svc_straight_ends(broad, 2 * middle - 1)
+    segment = min(2 * middle, n // 2)
+    periods, power = _bins(_welch(v - broad, segment), segment)
+    first = np.flatnonzero(periods >= middle)
+    last = np.flatnonzero(periods >= SHORTEST)
+    inside = slice(first[-1] if len(first) else 0, last[-1] + 1 if len(last) else 0)
+    periods, power = periods[inside], power[inside]
+    if not np.any(power > EPS):
+        return middle
+    strong = power >= STRONG * power.max()
+    return round(float(np.dot(periods[strong], power[strong]) / power[strong].sum()))
+
+
+def _welch(v: FloatArray, segment: int) -> FloatArray:
+    """Mean power of overlapping Hann-windowed segments (Welch 1967), one-sided, bins 0..segment // 2."""
+    pieces = np.lib.stride_tricks.sliding_window_view(v, segment)[:: segment - segment // 2]
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(segment) / segment)
+    power = np.zeros(segment // 2 + 1)
+    for piece in pieces:
+        spectrum = rfft((piece - piece.mean()) * window)
+        power += spectrum.real**2 + spectrum.imag**2
+    power *= 2 / (len(pieces) * window.sum() ** 2)
+    power[0] /= 2
+    if segment % 2 == 0:
+        power[-1] /= 2
+    return power
+
+
+def _bins(power: FloatArray, segment: int) -> tuple[FloatArray, FloatArray]:
+    """Whole periods, descending, and the largest power of each; the whole segment's counts as none."""
+    period = np.rint(1 / (np.arange(1, len(power)) * (1 / segment)))
+    starts = np.flatnonzero(np.r_[True, period[1:] != period[:-1]])
+    largest = np.maximum.reduceat(power[1:], starts)
+    period = period[starts]
+    largest[period == segment] = 0.0
+    return period, largest
