@@ -15,7 +15,8 @@
 #ifndef EAD_SLIDE_BLOCK
 #define EAD_SLIDE_BLOCK (sizeof(ead_real) == 4 ? 32 : 16)
 #endif
-#define BLOCK EAD_SLIDE_BLOCK
+#define BLOCK EAD_SLIDE_BLOCK /* a multiple of PIECE */
+#define PIECE 8               /* bins of the last block done at a time */
 
 /* What a step keeps between blocks.  The weights of a bin need the roots of two bins on either side, so they
  * are applied two bins late: root starts four bins and turned two bins before the block. */
@@ -26,26 +27,36 @@ struct pass {
     ead_real sum_re[BLOCK], sum_im[BLOCK];
 };
 
-/* Takes the new sample into both spectra at BLOCK bins, and prepares their part of the newest point's
- * saliency. */
+/* Takes the new sample into both spectra at bins j..j + count - 1 of a block, and prepares their part of the
+ * newest point's saliency.  count is a constant wherever this is called. */
 static inline void take_sample(struct pass *restrict pass, const struct ead_i_step *restrict step,
                                ead_real base_cos, ead_real base_sin, ead_real *restrict live_re,
                                ead_real *restrict live_im, ead_real *restrict next_re,
-                               ead_real *restrict next_im)
+                               ead_real *restrict next_im, size_t j, size_t count)
 {
     const ead_real change = step->change, entry = step->entry, floor = step->floor;
-    for (size_t j = 0; j < BLOCK; j++) {
-        ead_real c = base_cos * pass->block_cos[j] - base_sin * pass->block_sin[j];
-        ead_real s = base_sin * pass->block_cos[j] + base_cos * pass->block_sin[j];
-        ead_real re = live_re[j] + change * c, im = live_im[j] - change * s;
-        live_re[j] = re;
-        live_im[j] = im;
-        next_re[j] += entry * c;
-        next_im[j] -= entry * s;
-        pass->turned_re[j + 2] = re * c - im * s;
-        pass->turned_im[j + 2] = re * s + im * c;
-        pass->root[j + 4] = ead_i_inv_root6(re * re + im * im + floor);
+    for (size_t i = 0; i < count; i++) {
+        ead_real block_cos = pass->block_cos[j + i], block_sin = pass->block_sin[j + i];
+        ead_real c = base_cos * block_cos - base_sin * block_sin;
+        ead_real s = base_sin * block_cos + base_cos * block_sin;
+        ead_real re = live_re[i] + change * c, im = live_im[i] - change * s;
+        live_re[i] = re;
+        live_im[i] = im;
+        next_re[i] += entry * c;
+        next_im[i] -= entry * s;
+        pass->turned_re[j + i + 2] = re * c - im * s;
+        pass->turned_im[j + i + 2] = re * s + im * c;
+        pass->root[j + i + 4] = ead_i_inv_root6(re * re + (im * im + floor));
     }
+}
+
+/* The same at a range of the step's own bins, from first + j on. */
+static inline void take_range(struct pass *pass, const struct ead_i_step *step, ead_real base_cos,
+                              ead_real base_sin, size_t first, size_t j, size_t count)
+{
+    size_t bin = first + j;
+    take_sample(pass, step, base_cos, base_sin, step->live_re + bin, step->live_im + bin, step->next_re + bin,
+                step->next_im + bin, j, count);
 }
 
 /* Sums Y w^(-k p) / G over bins k and n - k; the latter's trailing mean runs over k, k + 1 and k + 2. */
@@ -69,28 +80,31 @@ static inline void carry_over(struct pass *pass)
     }
 }
 
-/* The last block, 1..BLOCK bins: worked on in a padded copy. */
+/* The last block, 1..BLOCK bins: in pieces, the last of them in a padded copy. */
 static inline void take_rest(struct pass *pass, const struct ead_i_step *step, ead_real base_cos,
                              ead_real base_sin, size_t first, size_t count)
 {
-    ead_real rest[4][BLOCK];
-    ead_real *part[4] = {step->live_re + first, step->live_im + first, step->next_re + first,
-                         step->next_im + first};
-    EAD_FILL(rest, 0, sizeof rest);
+    size_t j = 0;
+    for (; count - j >= PIECE; j += PIECE)
+        take_range(pass, step, base_cos, base_sin, first, j, PIECE);
+    if (j == count)
+        return;
+    ead_real rest[4][PIECE] = {{0}};
+    ead_real *part[4] = {step->live_re, step->live_im, step->next_re, step->next_im};
     for (int i = 0; i < 4; i++)
-        EAD_COPY(rest[i], part[i], count * sizeof(ead_real));
-    take_sample(pass, step, base_cos, base_sin, rest[0], rest[1], rest[2], rest[3]);
+        for (size_t k = 0; k < count - j; k++)
+            rest[i][k] = part[i][first + j + k];
+    take_sample(pass, step, base_cos, base_sin, rest[0], rest[1], rest[2], rest[3], j, PIECE);
     for (int i = 0; i < 4; i++)
-        EAD_COPY(part[i], rest[i], count * sizeof(ead_real));
+        for (size_t k = 0; k < count - j; k++)
+            part[i][first + j + k] = rest[i][k];
 }
 
 /* Behind the last bin of the last block there is nothing to sum, and the roots are those of the mirrored
  * bins. */
 static inline void close_end(struct pass *pass, size_t n, size_t count)
 {
-    size_t odd =
-        n %
-        2; /* odd: the bin behind the last mirrors the last; even: the last is its own mirror, counted once */
+    size_t odd = n % 2; /* even: the last bin is its own mirror, and is counted once */
     ead_real *behind = pass->root + count + 4;
     if (!odd) {
         pass->turned_re[count + 1] /= 2;
@@ -103,26 +117,35 @@ static inline void close_end(struct pass *pass, size_t n, size_t count)
     behind[1] = mirror[1];
 }
 
+/* Twiddles of a block, in four chains of look-ups, which the processor follows side by side. */
 static inline void block_twiddles(struct pass *pass, const struct ead_i_step *step)
 {
-    size_t at = 0;
-    for (size_t j = 0; j < BLOCK; j++) {
-        pass->block_cos[j] = step->turns[2 * at];
-        pass->block_sin[j] = step->turns[2 * at + 1];
-        at += step->position;
-        at -= at >= step->n ? step->n : 0;
+    size_t at[4] = {0}, stride = 4 * step->position % step->n;
+    for (size_t i = 1; i < 4; i++)
+        at[i] = (at[i - 1] + step->position) % step->n;
+    for (size_t j = 0; j < BLOCK; j += 4) {
+        for (size_t i = 0; i < 4; i++) {
+            pass->block_cos[j + i] = step->turns[2 * at[i]];
+            pass->block_sin[j + i] = step->turns[2 * at[i] + 1];
+            at[i] += stride;
+            at[i] -= at[i] >= step->n ? step->n : 0;
+        }
     }
 }
 
 static inline void slide_step(const struct ead_i_step *step, ead_real sum[2])
 {
     struct pass pass;
-    EAD_FILL(&pass, 0, sizeof pass);
+    for (size_t j = 0; j < BLOCK; j++)
+        pass.sum_re[j] = pass.sum_im[j] = 0;
+    for (size_t j = 0; j < BLOCK + 6; j++)
+        pass.root[j] = 0;
+    for (size_t j = 0; j < 2; j++)
+        pass.turned_re[j] = pass.turned_im[j] = 0;
     block_twiddles(&pass, step);
     size_t bins = step->n / 2, turn = step->position, stride = BLOCK * step->position % step->n, first = 0;
     for (; bins - first > BLOCK; first += BLOCK) {
-        take_sample(&pass, step, step->turns[2 * turn], step->turns[2 * turn + 1], step->live_re + first,
-                    step->live_im + first, step->next_re + first, step->next_im + first);
+        take_range(&pass, step, step->turns[2 * turn], step->turns[2 * turn + 1], first, 0, BLOCK);
         if (first == 0)
             pass.root[2] = pass.root[3] = pass.root[4]; /* bin 1 stands for the bins before it */
         weigh(&pass, BLOCK);

@@ -63,12 +63,13 @@
 #define SEASON_CLIP 20.0  /* typical innovations an error counts at most */
 #define LONGEST_FADE 0.99 /* of the longest run, a change of value */
 #define LEARN_MIN 96
-#define LEARN_LOG_RISK -2.302585092994046  /* ln(TAIL_RISK / TAIL_SHARE) */
-#define LOG_RISK_SLOPE 0.11512925464970229 /* ln(10) / 20: twenty points of sensitivity, ten times the risk  \
-                                            */
-#define MARGIN_SLOPE 0.01                  /* a point of sensitivity below 90 */
-#define MARGIN_SLOPE_TOP 0.03              /* above 90: the margin is 1 at 100 */
-#define PEAK_MEMORY_MIN 512                /* peaks halve in half a window, at least in half of this */
+#define LEARN_LOG_RISK -2.302585092994046 /* ln(TAIL_RISK / TAIL_SHARE) */
+#define LOG_RISK_SLOPE                                                                                       \
+    0.11512925464970229       /* ln(10) / 20: twenty points of sensitivity, ten times the risk               \
+                               */
+#define MARGIN_SLOPE 0.01     /* a point of sensitivity below 90 */
+#define MARGIN_SLOPE_TOP 0.03 /* above 90: the margin is 1 at 100 */
+#define PEAK_MEMORY_MIN 512   /* peaks halve in half a window, at least in half of this */
 #define LN2 0.6931471805599453
 #define UNKNOWN_SCORE 2.0 /* of a first change after a constant past */
 #define SCORE_MAX 1e6
