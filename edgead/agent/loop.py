@@ -42,6 +42,8 @@ log = logging.getLogger("edgead")
 
 #: Messages taken from the inbox in one turn.
 BATCH = 256
+#: Readings fed at one time: bounds what a batch of long arrays takes in memory for a moment.
+CHUNK = 1024
 #: Longest wait for a message, and with it the resolution of ticks, seconds.
 IDLE_S = 0.1
 #: Seconds between two ticks of the engine.
@@ -152,6 +154,9 @@ class Agent:
                     self._command(item, now_ns)
                 else:
                     readings += self.intake.read(item, now_ns)
+                    if len(readings) >= CHUNK:
+                        self._feed(readings, now_ns)
+                        readings = []
                 self.saving.receive(item.token)
             elif isinstance(item, Delivered):
                 self.outgoing.delivered(item.handle)

@@ -1,12 +1,30 @@
 # The binding: checks shapes, allocates, calls C without the GIL, turns a status into an exception.  No algorithm here.
 import functools
 import weakref
-
-import numpy as np
+from array import array
 
 from edgead.errors import InvalidInput, NativeError
 
 from edgead.native cimport csrc
+
+
+
+cdef class _LazyNumpy:
+    """numpy, imported when an array is first made: an agent that judges readings one by one never needs its 13 MB."""
+
+    def __getattr__(self, name):
+        import numpy
+
+        return getattr(numpy, name)
+
+
+np = _LazyNumpy()
+
+
+cdef unsigned char[::1] _aligned(size_t size):
+    """Zeroed memory aligned as malloc does, for a state block: from the standard library, without numpy."""
+    return memoryview(array("Q", bytes((size + 7) // 8 * 8))).cast("B")[:size]
+
 
 # Status -> exception type.  A test walks every status of the header through this table.
 STATUS_ERRORS = {

@@ -12,7 +12,6 @@ cdef class SlideTable:
     """Twiddles of one window length and precision; read-only, shared by every series that uses them (see `slide_table`)."""
 
     cdef object __weakref__
-    cdef object memory
     cdef unsigned char[::1] block
     cdef readonly size_t n
     cdef readonly bint single
@@ -25,8 +24,7 @@ cdef class SlideTable:
                 f"window {n}: expected {csrc.EAD_SLIDE_MIN_LEN}..{csrc.EAD_SLIDE_MAX_LEN} points")
         self.n = n
         self.single = single
-        self.memory = np.empty((size + 7) // 8, np.uint64)
-        self.block = self.memory.view(np.uint8)
+        self.block = _aligned((size + 7) // 8 * 8)
         with nogil:
             if single:
                 status = csrc.ead32_slide_table_init(self.pointer32(), self.block.shape[0], n, isa)
@@ -101,7 +99,6 @@ cdef class Slide:
     The value equals, within rounding, the last one of `saliency` over the window.
     """
 
-    cdef object memory
     cdef unsigned char[::1] block
     cdef readonly SlideTable table
     cdef readonly size_t mean_len
@@ -113,8 +110,7 @@ cdef class Slide:
         if mean_len > csrc.EAD_SLIDE_MAX_MEAN:
             raise InvalidInput(f"mean_len {mean_len}: expected 0..{csrc.EAD_SLIDE_MAX_MEAN}")
         size = csrc.ead32_slide_size(window, mean_len) if single else csrc.ead_slide_size(window, mean_len)
-        self.memory = np.empty(size // 8, np.uint64)
-        self.block = self.memory.view(np.uint8)
+        self.block = _aligned(size)
         if single:
             status = csrc.ead32_slide_init(self.pointer32(), size, window, mean_len)
         else:
@@ -201,7 +197,7 @@ cdef class Slide:
 
     def dump(self):
         """The whole state as bytes, for `load`."""
-        return self.memory.tobytes()
+        return bytes(self.block)
 
     def load(self, bytes state):
         """Replace the state by one that `dump` gave, of the same window, precision and mean length.
@@ -215,7 +211,9 @@ cdef class Slide:
         cdef Py_ssize_t size = self.block.shape[0]
         if len(state) != size:
             raise NativeError(f"a state of {len(state)} bytes: expected {size} for this window and precision")
-        cdef unsigned char[::1] block = np.frombuffer(state, np.uint64).copy().view(np.uint8)
+        cdef unsigned char[::1] block = _aligned(size)
+        cdef const unsigned char[::1] given = state
+        block[:] = given
         if self.table.single:
             status = csrc.ead32_slide_check(<csrc.ead32_slide *> &block[0], size, self.table.n, self.mean_len)
         else:

@@ -30,7 +30,6 @@ cdef class SpectralResidual:
         If a parameter is out of range.
     """
 
-    cdef object memory
     cdef unsigned char[::1] block
     cdef SlideTable table
     cdef csrc.ead_spectral_settings settings
@@ -51,8 +50,7 @@ cdef class SpectralResidual:
         self.settings.direction = DIRECTIONS[direction]
         self.settings.min_abs = min_abs
         self.settings.min_rel = min_rel
-        self.memory = np.empty((size + 7) // 8, np.uint64)
-        self.block = self.memory.view(np.uint8)[:size]
+        self.block = _aligned(size)
         if single:
             status = csrc.ead32_spectral_init(self.pointer32(), size, window, &self.settings)
         else:
@@ -197,8 +195,7 @@ cdef class SpectralResidual:
         cdef Py_ssize_t size = self.block.shape[0]
         if len(state) != size:
             raise InvalidInput(f"state: {len(state)} bytes, expected {size} for this window")
-        memory = np.zeros((size + 7) // 8, np.uint64)  # aligned, which bytes need not be
-        cdef unsigned char[::1] block = memory.view(np.uint8)[:size]
+        cdef unsigned char[::1] block = _aligned(size)  # given bytes need not be
         cdef const unsigned char[::1] given = state
         block[:] = given
         if self.single:

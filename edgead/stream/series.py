@@ -31,8 +31,10 @@ NEVER = 2**63 - 1
 #: on time for as long as makes a series stale).
 REJOIN_AFTER = 10
 
-#: Rows that a late reading can still correct, and that a repeated reading is recognised in.
-RECENT_ROWS = 256
+#: Rows that a late reading can still correct, and that a repeated reading is recognised in: about two minutes at one a
+#: second.  Where late readings are judged again (replay), what a broker repeats after a kill must not be among them:
+#: there it is a whole commit.
+RECENT_ROWS, RECENT_ROWS_REPLAY = 96, 4096
 
 
 class Outcome:
@@ -122,7 +124,7 @@ class Series:
         self.detector: StreamingDetector = make_detector(settings.detector, settings.judging)
         self.ready = self.detector.needed == 0
         self.episode = Episode()
-        self.recent = Recent(RECENT_ROWS)
+        self.recent = self._new_recent()
         self.pending: list[Pending] = []
         self.judged_ns = self.newest_ns = self.arrived_ns = 0
         self.on_time_ns = self.late_run = 0
@@ -204,8 +206,11 @@ class Series:
         """Start a new count of time just before `time_ns`: the source's clock was set back."""
         self.release_all(out)
         self.backfill = None
-        self.recent = Recent(RECENT_ROWS)
+        self.recent = self._new_recent()
         self.judged_ns = self.newest_ns = time_ns - self.step_ns
+
+    def _new_recent(self) -> Recent:
+        return Recent(RECENT_ROWS_REPLAY if self.settings.late == "replay" else RECENT_ROWS)
 
     def _twin(self) -> "Series":
         """Judges readings from before the watermark in their own order, from the experience of now."""
