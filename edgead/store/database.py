@@ -29,6 +29,9 @@ _SENTENCES = {
     sqlite3.SQLITE_BUSY: ("locked", "another process holds the file"),
     sqlite3.SQLITE_LOCKED: ("locked", "another connection holds the file"),
     sqlite3.SQLITE_CANTOPEN: ("io", "the file cannot be opened"),
+    # what cannot be read now will hardly be readable later: as good as damaged, so that work can go on in a new file
+    # (since SQLite 3.33 it says so itself)
+    sqlite3.SQLITE_IOERR_READ: ("corrupt", "a part of the file cannot be read from the disk"),
     sqlite3.SQLITE_IOERR: ("io", "the disk reported an error"),
 }
 
@@ -42,7 +45,7 @@ def translate(error: sqlite3.Error | OSError, path: Path, doing: str) -> StoreEr
     if isinstance(error, OSError):
         return StoreError(f"{path}: {doing}: {error.strerror or error}", kind=kind_of(error))
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    kind, sentence = _SENTENCES.get(code & 0xFF, ("io", "SQLite failed"))
+    kind, sentence = _SENTENCES.get(code, _SENTENCES.get(code & 0xFF, ("io", "SQLite failed")))
     if kind == "io":
         kind, sentence = _state_of_disk(path.parent) or (kind, sentence)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
@@ -187,6 +190,7 @@ def examine(path: Path) -> log.Loss | None:
     if path.stat().st_size == 0:
         raise Damage("it is empty")
     before = log.read_index(shm)
+    _read_ahead(path)
     with contextlib.ExitStack() as stack:
         try:
             connection = connect(path, "ro")
@@ -204,6 +208,15 @@ def examine(path: Path) -> log.Loss | None:
     if loss is not None and loss.mixed:
         raise Damage("its log was cut or damaged after part of it had been copied into the file")
     return loss
+
+
+def _read_ahead(path: Path) -> None:
+    """Have the kernel read the file in order: all of it is needed, and the trees lead all over it."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
+    finally:
+        os.close(fd)
 
 
 def _examine_tables(connection: sqlite3.Connection) -> None:

@@ -196,6 +196,41 @@ ssize_t pwrite64(int fd, const void *data, size_t len, off64_t offset)
     return REAL(pwrite64)(fd, data, len, offset);
 }
 
+/* Reads of the watched database that touch these bytes fail. */
+static off64_t unreadable_first = -1, unreadable_end = -1;
+static ino_t unreadable_file; /* sectors go with the file, whatever it is called later */
+
+void store_faults_unreadable(long first, long len)
+{
+    struct stat file;
+    if (stat(prefix, &file))
+        _exit(98);
+    unreadable_file = file.st_ino;
+    unreadable_first = first;
+    unreadable_end = first + len;
+}
+
+static int unreadable(int fd, size_t len, off64_t offset)
+{
+    struct stat file;
+    if (offset >= unreadable_end || offset + (off64_t)len <= unreadable_first || fstat(fd, &file))
+        return 0;
+    if (file.st_ino != unreadable_file)
+        return 0;
+    errno = EIO;
+    return 1;
+}
+
+ssize_t pread(int fd, void *data, size_t len, off_t offset)
+{
+    return unreadable(fd, len, offset) ? -1 : REAL(pread)(fd, data, len, offset);
+}
+
+ssize_t pread64(int fd, void *data, size_t len, off64_t offset)
+{
+    return unreadable(fd, len, offset) ? -1 : REAL(pread64)(fd, data, len, offset);
+}
+
 int ftruncate(int fd, off_t len)
 {
     const char *path = watched(fd);

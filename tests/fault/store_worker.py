@@ -215,6 +215,27 @@ def leave_as_killed(store: Store, directory: Path) -> None:
     (directory / "state.db-wal").write_bytes(log)
 
 
+def unreadable(directory: Path) -> None:
+    """Sectors go bad while the store is open, and stay bad."""
+    store = open_store(directory)
+    fill(store, 40)
+    expected = state_of(store)
+    store.close()
+    store = open_store(directory)
+    FAULTS.store_faults_unreadable((directory / "state.db").stat().st_size // 2048 * 1024, 2048)
+    try:
+        state_of(store)
+    except StoreError as failure:
+        print(json.dumps([failure.kind, str(failure)]))
+    store.close()
+    store = open_store(directory)
+    print(json.dumps(store.notices))
+    rescued = state_of(store)
+    assert 30 < len(rescued.snapshots) < 40
+    assert rescued.snapshots.items() < expected.snapshots.items()
+    store.close()
+
+
 def view(directory: Path) -> None:
     """Read a stopped agent's state, and a killed one's, while nothing can be made or changed."""
     store = open_store(directory)
@@ -247,6 +268,8 @@ if __name__ == "__main__":
     name, folder, *numbers = sys.argv[1:]
     if name == "work":
         work(Path(folder), *map(int, numbers))
+    elif name == "unreadable":
+        unreadable(Path(folder))
     elif name == "view":
         view(Path(folder))
     elif name == "refuse-opening":

@@ -56,3 +56,11 @@ def test_a_state_can_be_read_on_a_read_only_file_system_unless_its_log_needs_rea
     kind, sentence = json.loads(done.stdout)
     assert kind == "read_only"
     assert "opening it for reading: its file system is read-only" in sentence
+
+
+def test_sectors_that_cannot_be_read_cost_what_they_held(shim: Path, tmp_path: Path) -> None:
+    done = faults.run_worker(shim, "unreadable", directory=tmp_path / "state")
+    assert done.returncode == 0, done.stderr
+    (kind, sentence), (notice,) = map(json.loads, done.stdout.splitlines())
+    assert kind == "corrupt", sentence
+    assert "; rescued the state of 3" in notice
