@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edgead.bridge.settings import TlsSettings, tls_context
 from edgead.errors import BridgeError
 
 #: Messages on their way to the broker before `Publisher.publish` waits.
@@ -20,12 +22,33 @@ IN_FLIGHT = 100
 TIMEOUT_S = 10.0
 
 
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """How a tool gets in where the broker does not let everybody in.
+
+    Attributes
+    ----------
+    username, password : str, str or None
+    tls : TlsSettings, optional
+    """
+
+    username: str = ""
+    password: str | None = None
+    tls: TlsSettings | None = None
+
+
+ANYBODY = Login()
+
+
 class _Session:
     """One connection from entering to leaving a ``with`` block."""
 
-    def __init__(self, host: str, port: int, client_id: str) -> None:
+    def __init__(self, host: str, port: int, client_id: str, login: Login) -> None:
         self._address = (host, port)
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv311)
+        if login.username:
+            self._client.username_pw_set(login.username, login.password)
+        if login.tls is not None:
+            self._client.tls_set_context(tls_context(login.tls))
         self._client.max_inflight_messages_set(IN_FLIGHT)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
@@ -106,6 +129,8 @@ class Publisher(_Session):
     host, port : str, int
     client_id : str, optional
         ``""`` lets the broker choose.
+    login : Login, optional
+        Without it, anybody's.
 
     Raises
     ------
@@ -113,8 +138,8 @@ class Publisher(_Session):
         From every method, when the broker is not there, refuses, or is lost.
     """
 
-    def __init__(self, host: str, port: int, *, client_id: str = "") -> None:
-        super().__init__(host, port, client_id)
+    def __init__(self, host: str, port: int, *, client_id: str = "", login: Login = ANYBODY) -> None:
+        super().__init__(host, port, client_id, login)
         self._room = threading.Semaphore(IN_FLIGHT)
         self._client.on_publish = self._on_publish
 
@@ -156,6 +181,7 @@ class Listener(_Session):
     on_message : callable (topic, payload)
         Must not raise; what it raises is told by `check`.
     client_id : str, optional
+    login : Login, optional
 
     Notes
     -----
@@ -171,8 +197,9 @@ class Listener(_Session):
         on_message: Callable[[str, bytes], None],
         *,
         client_id: str = "",
+        login: Login = ANYBODY,
     ) -> None:
-        super().__init__(host, port, client_id)
+        super().__init__(host, port, client_id, login)
         self._filters = [(each, 1) for each in filters]
         self._take = on_message
         self._subscribed = threading.Event()

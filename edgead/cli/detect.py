@@ -8,6 +8,7 @@ import click
 from edgead.cli.options import DURATION
 
 if TYPE_CHECKING:
+    from edgead.backtest.batch import BatchMode
     from edgead.stream import SeriesSettings
 
 
@@ -28,6 +29,44 @@ class Asked(NamedTuple):
     jobs: int | None
     scheduler: str | None
     out: str
+    mode: str
+    granularity: str | None
+    custom_interval: int | None
+    period: int | None
+    max_anomaly_ratio: float | None
+    impute_mode: str | None
+    impute_fixed_value: float | None
+    boundary: str | None
+    alpha: float | None
+    threshold: float | None
+    stable_trend_window: int | None
+
+    @property
+    def batch_mode(self) -> "BatchMode":
+        """The mode, where it is one of the service's operations."""
+        assert self.mode != "stream"
+        return self.mode  # type: ignore[return-value]  # click let nothing else through
+
+
+#: Options that only the service's operations have: option of `Request`, and the modes that know it.
+_OF_MODES = {
+    "granularity": ("entire", "last", "changepoint"),
+    "custom_interval": ("entire", "last", "changepoint"),
+    "period": ("entire", "last", "changepoint"),
+    "sensitivity": ("stream", "entire", "last"),
+    "max_anomaly_ratio": ("entire", "last"),
+    "impute_mode": ("entire", "last"),
+    "impute_fixed_value": ("entire", "last"),
+    "boundary": ("entire", "last"),
+    "alpha": ("entire", "last"),
+    "threshold": ("changepoint",),
+    "stable_trend_window": ("changepoint",),
+    "detector": ("stream",),
+    "window": ("stream",),
+    "config_file": ("stream",),
+    "series_id": ("stream",),
+}
+_FLAGS = {"config_file": "--config", "series_id": "--series"}
 
 
 @click.command(short_help="Find the anomalies of recordings.")
@@ -51,7 +90,7 @@ class Asked(NamedTuple):
 )
 @click.option("--detector", metavar="NAME", help="Detector [spectral-residual].")
 @click.option("--window", type=int, metavar="N", help="Readings the detector looks back on [1440].")
-@click.option("--sensitivity", type=int, metavar="0..100", help="Higher finds more [90].")
+@click.option("--sensitivity", type=int, metavar="0..100", help="Higher finds more [90; other modes 99].")
 @click.option(
     "-c", "--config", "config_file", metavar="FILE", help="Take node and settings from a configuration ..."
 )
@@ -69,10 +108,13 @@ class Asked(NamedTuple):
 )
 @click.pass_context
 def detect(context: click.Context, /, paths: tuple[str, ...], **given: Any) -> None:
-    """Judge the columns of CSV files as a device would have done live, reading by reading.
+    """Judge the columns of CSV or Parquet files as a device would have done live, reading by reading.
 
     The time column is called timestamp, datetime, time, ts or date, or named by --time; epoch s, ms, us, ns and
     ISO 8601 are read.  Empty cells are gaps.
+
+    With --mode entire, last or changepoint they are judged as the retired cloud service did it: every point with one
+    model of the whole series, the last point from those before it, or breaks of the trend.
 
     A folder, a pattern or several files are a back-test: a result file each, a summary, and a second run judges
     only what has no result yet or has changed.
@@ -83,16 +125,40 @@ def detect(context: click.Context, /, paths: tuple[str, ...], **given: Any) -> N
       edgead detect pump.csv --column Pressure --sensitivity 95 --plot pump.png
       edgead detect pump.csv --format json > judged.jsonl    every reading
       edgead detect pump.csv --column temp --events -c gateway.toml --series pump1.temp
+      edgead detect sales.csv --mode entire --sensitivity 95 --plot sales.png
+      edgead detect sales.csv --mode changepoint
       edgead detect recordings/ --jobs 4 --out results
       edgead detect 'plant/**/2024-*.csv' --scheduler tcp://10.0.0.5:8786
     """
     asked = Asked(**given)
-    settings, node = _settings(asked)
-    if len(paths) > 1 or asked.jobs or asked.scheduler or not _is_one_file(paths[0]):
-        context.exit(_detect_many(paths, asked, settings, node))
-    from edgead.cli.recorded import detect_one
+    _refuse_foreign(asked)
+    many = len(paths) > 1 or asked.jobs or asked.scheduler or not _is_one_file(paths[0])
+    if many:
+        context.exit(_detect_many(paths, asked))
+    elif asked.mode == "stream":
+        from edgead.cli.recorded import detect_one
 
-    detect_one(paths[0], asked, settings, node)
+        detect_one(paths[0], asked, *_settings(asked))
+    elif asked.events:
+        raise click.UsageError("--events are a device's, expected --mode stream")
+    else:
+        from edgead.cli.batch import detect_batch
+
+        detect_batch(paths[0], asked, _options(asked))
+
+
+def _refuse_foreign(asked: Asked) -> None:
+    """An option that the mode would ignore is a mistake."""
+    for name, modes in _OF_MODES.items():
+        if getattr(asked, name) is not None and asked.mode not in modes:
+            flag = _FLAGS.get(name, "--" + name.replace("_", "-"))
+            raise click.UsageError(f"{flag} is for --mode {' or '.join(modes)}, got {asked.mode}")
+
+
+def _options(asked: Asked) -> dict[str, Any]:
+    """Options of the service's operations, as given."""
+    names = [name for name, modes in _OF_MODES.items() if asked.mode in modes]
+    return {name: value for name in names if (value := getattr(asked, name)) is not None}
 
 
 def _is_one_file(path: str) -> bool:
@@ -100,7 +166,7 @@ def _is_one_file(path: str) -> bool:
     return os.path.isfile(path) or not (os.path.isdir(path) or any(mark in path for mark in "*?["))
 
 
-def _detect_many(paths: tuple[str, ...], asked: Asked, settings: "SeriesSettings", node: str) -> int:
+def _detect_many(paths: tuple[str, ...], asked: Asked) -> int:
     from msgspec.structs import replace
 
     from edgead.backtest import Task, find_files
@@ -108,14 +174,12 @@ def _detect_many(paths: tuple[str, ...], asked: Asked, settings: "SeriesSettings
 
     if asked.plot or asked.events or asked.form != "table" or asked.series_id:
         raise click.UsageError("--plot, --events, --format and --series are for one file, got many")
-    task = Task(
-        path="",
-        columns=asked.columns,
-        time=asked.time,
-        interval_ns=asked.interval,
-        settings=settings,
-        node=node,
-    )
+    task = Task(path="", columns=asked.columns, time=asked.time, interval_ns=asked.interval)
+    if asked.mode == "stream":
+        settings, node = _settings(asked)
+        task = replace(task, settings=settings, node=node)
+    else:
+        task = replace(task, mode=asked.batch_mode, options=_options(asked))
     tasks = [replace(task, path=path) for path in find_files(paths)]
     return backtest(tasks, out=asked.out, jobs=asked.jobs or os.cpu_count() or 1, scheduler=asked.scheduler)
 

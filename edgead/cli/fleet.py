@@ -9,22 +9,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from edgead.backtest import Answer, Task
+from edgead.backtest import Answer, ColumnSums, Task
 from edgead.cli.options import progress
 from edgead.cli.results import aligned
 
 _SHOWN = 10
-_SUMMARY = (
-    "file",
-    "column",
-    "readings",
-    "learning",
-    "abnormal",
-    "events",
-    "alarms_per_day",
-    "seconds",
-    "error",
-)
+_SUMMARY = ("file", "column", *ColumnSums.__struct_fields__, "seconds", "error")
 _decoder = msgspec.json.Decoder(Answer)
 
 
@@ -98,7 +88,7 @@ def _write(path: Path, data: bytes) -> None:
 def _rows(answers: Iterable[Answer]) -> Iterator[list[object]]:
     for answer in answers:
         if answer.error:
-            yield [answer.file, "", "", "", "", "", "", answer.seconds, answer.error]
+            yield [answer.file, *[""] * (len(_SUMMARY) - 3), answer.seconds, answer.error]
         for name, sums in answer.columns.items():
             yield [answer.file, name, *msgspec.structs.astuple(sums), answer.seconds, ""]
 

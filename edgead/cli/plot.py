@@ -26,6 +26,8 @@ class Panel(msgspec.Struct, frozen=True):
     abnormal : ndarray of bool
     changes : ndarray of bool, optional
         Change points.
+    title : str
+        Shown above, right; "" = the number of abnormal values.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Panel(msgspec.Struct, frozen=True):
     upper: NDArray[np.float64]
     abnormal: NDArray[np.bool_]
     changes: NDArray[np.bool_] | None = None
+    title: str = ""
 
 
 class Gatherer:
@@ -111,11 +114,11 @@ def _draw_panel(axis, panel: Panel) -> None:  # type: ignore[no-untyped-def]
     axis.plot(times, panel.values, color="0.2", lw=0.7, label="value")
     if panel.changes is not None:
         for number, time in enumerate(times[panel.changes]):
-            label = "" if number else f"change point ({panel.changes.sum()})"
+            label = "" if number else "change point"
             axis.axvline(time, color="tab:orange", lw=1.2, label=label)
     hit = panel.abnormal
     axis.plot(times[hit], panel.values[hit], "o", color="tab:red", ms=3.5, label="anomaly")
-    axis.set_title(f"{hit.sum()} abnormal", loc="right", fontsize="small")
+    axis.set_title(panel.title or f"{hit.sum()} abnormal", loc="right", fontsize="small")
     axis.set_ylabel(panel.name)
     axis.margins(x=0.01)
     _fit(axis, panel)

@@ -10,6 +10,8 @@ import click
 from edgead.cli.options import DURATION, progress
 
 if TYPE_CHECKING:
+    from edgead.bridge.tools import Publisher
+    from edgead.config import MqttConfig
     from edgead.recording import Recording
 
 _MS = 1_000_000
@@ -41,8 +43,11 @@ class Rate(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
 )
 @click.option("--column", "columns", multiple=True, metavar="NAME", help="Column to publish [all numbers].")
 @click.option("--time", metavar="COLUMN", help="Column of the times [found by name].")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Broker.")
-@click.option("--port", type=click.IntRange(1, 65535), default=1883, show_default=True, help="Its port.")
+@click.option("--host", help="Broker [127.0.0.1, or that of the configuration].")
+@click.option("--port", type=click.IntRange(1, 65535), help="Its port [1883, or that of the configuration].")
+@click.option(
+    "-c", "--config", "config_file", metavar="FILE", help="Take broker, user, password and TLS from here."
+)
 @click.option("--rate", type=Rate(), default="max", show_default=True, metavar="N|max", help="Rows a second.")
 @click.option("--interval", type=DURATION, help="Send times this far apart, where the file has none.")
 def replay(
@@ -50,8 +55,9 @@ def replay(
     topic: str,
     columns: tuple[str, ...],
     time: str | None,
-    host: str,
-    port: int,
+    host: str | None,
+    port: int | None,
+    config_file: str | None,
     rate: float,
     interval: int | None,
 ) -> None:
@@ -65,14 +71,19 @@ def replay(
       edgead replay pump.csv --topic plant/pump1/{column}
       edgead replay pump.csv --topic plant/{file}/{column} --rate 10
       edgead replay pump.csv --topic plant/pump1/temp --column Temperature --host broker.local
+      edgead replay pump.csv --topic plant/pump1/{column} -c gateway.toml
     """
-    from edgead.bridge.tools import Publisher
+    from edgead.config import Config, load
     from edgead.recording import read_recording
 
     recording = read_recording(file, columns=columns, time=time, interval_ns=interval)
     topics = _topics(recording, topic)
     with_times = recording.timed or interval is not None
-    with Publisher(host, port) as publisher, progress("publishing", len(recording.times_ns)) as advance:
+    mqtt = (load(config_file) if config_file else Config()).mqtt
+    with (
+        _publisher(mqtt, host, port) as publisher,
+        progress("publishing", len(recording.times_ns)) as advance,
+    ):
         start, sent = clock.monotonic(), 0
         for row, messages in enumerate(_messages(recording, topics, with_times)):
             if rate and (ahead := start + row / rate - clock.monotonic()) > 0:
@@ -84,6 +95,18 @@ def replay(
         publisher.drain()
     took = clock.monotonic() - start
     click.echo(f"{file}: {sent} messages on {len(topics)} topics in {took:.1f} s", err=True)
+
+
+def _publisher(mqtt: "MqttConfig", host: str | None, port: int | None) -> "Publisher":
+    """A client of the configured broker, at another address where one was given."""
+    from edgead.bridge.settings import TlsSettings
+    from edgead.bridge.tools import Login, Publisher
+    from edgead.config import mqtt_password
+
+    files = mqtt.tls
+    tls = None if files is None else TlsSettings(ca=files.ca, cert=files.cert, key=files.key)
+    login = Login(username=mqtt.username, password=mqtt_password(mqtt), tls=tls)
+    return Publisher(host or mqtt.host, port or mqtt.port, login=login)
 
 
 def _topics(recording: "Recording", template: str) -> dict[str, str]:

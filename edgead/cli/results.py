@@ -94,15 +94,15 @@ class CsvRows(Results):
 
     def take(self, outcome: Outcome) -> None:
         """Print a batch."""
-        self._writer.writerows(map(_csv_cells, outcome.verdicts))
+        self._writer.writerows(cells_of(row_of(verdict)) for verdict in outcome.verdicts)
 
 
-def _csv_cells(verdict: Verdict) -> tuple[object, ...]:
-    row = row_of(verdict)
-    learning = row.expected != row.expected
-    band = ("", "", "") if learning else (row.expected, row.lower, row.upper)
-    judged = (int(row.is_anomaly), row.severity, row.score, row.phase)
-    return (row.series, row.ts, row.value, *band, *judged)
+def cells_of(row: msgspec.Struct) -> list[object]:
+    """A row for CSV: no value is an empty cell, a truth 0 or 1."""
+    return [
+        "" if cell != cell else int(cell) if isinstance(cell, bool) else cell
+        for cell in msgspec.structs.astuple(row)
+    ]
 
 
 class Payloads(Results):
@@ -203,7 +203,7 @@ def _sums(count: _Count, rows: int) -> str:
 
 def _cells(span: _Span, step_ns: int) -> tuple[str, ...]:
     verdict = span.opened.verdict
-    lasted = show_duration(_rounded(span.last_ns - span.opened.since_ns + step_ns))
+    lasted = lasting(span.last_ns - span.opened.since_ns + step_ns)
     return (
         verdict.series_id,
         iso(span.opened.since_ns),
@@ -215,10 +215,10 @@ def _cells(span: _Span, step_ns: int) -> tuple[str, ...]:
     )
 
 
-def _rounded(ns: int) -> int:
-    """Whole seconds above a minute, whole milliseconds below."""
+def lasting(ns: int) -> str:
+    """A duration for people: whole seconds above a minute, whole milliseconds below."""
     unit = 10**9 if ns >= 60 * 10**9 else 10**6
-    return ns // unit * unit
+    return show_duration(ns // unit * unit)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

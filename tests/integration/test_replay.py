@@ -1,6 +1,8 @@
 """``edgead replay`` through a real broker."""
 
 import json
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -75,3 +77,30 @@ def test_a_broker_that_is_not_there_is_told(tmp_path: Path, capsys):
         port = broker.port
     assert call(["replay", str(tmp_path / "r.csv"), "--topic", "t", "--port", str(port)]) == 1
     assert capsys.readouterr().err.startswith(f"edgead: error: mqtt: no broker at 127.0.0.1:{port}")
+
+
+def test_broker_and_password_come_from_a_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    (tmp_path / "r.csv").write_text("a\n1\n2\n")
+    (tmp_path / "passwords").write_text("plant:secret\n")
+    (tmp_path / "passwords").chmod(0o600)
+    subprocess.run([_tool("mosquitto_passwd"), "-U", str(tmp_path / "passwords")], check=True)
+    with Mosquitto(tmp_path / "b", anonymous=False, config=f"password_file {tmp_path}/passwords") as broker:
+        config = tmp_path / "gw.toml"
+        config.write_text(f'[mqtt]\nport = {broker.port}\nusername = "plant"\n')
+        command = ["replay", str(tmp_path / "r.csv"), "--topic", "t", "-c", str(config)]
+        monkeypatch.setenv("EDGEAD_MQTT_PASSWORD", "secret")
+        assert call(command) == 0
+        monkeypatch.setenv("EDGEAD_MQTT_PASSWORD", "guess")
+        assert call(command) == 1
+    printed = capsys.readouterr().err
+    assert "2 messages on 1 topics" in printed
+    assert "refused the connection: Not authorized" in printed
+    assert "guess" not in printed
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name)
+    assert found, f"{name} is needed for these tests (Debian package: mosquitto)"
+    return found
