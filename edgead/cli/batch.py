@@ -75,15 +75,16 @@ def rows_of(judged: Judged) -> Iterator[Row | ChangeRow]:
     """Every judged reading; mode last has one."""
     name, period = judged.column, judged.period
     start = len(judged.values) - 1 if judged.mode == "last" else 0
-    columns = (judged.times_ns, judged.values, judged.is_change_point, judged.confidence)
-    if judged.mode == "changepoint":
-        for time_ns, value, hit, confidence in zip(*(column.tolist() for column in columns), strict=True):
-            yield ChangeRow(name, to_ms(time_ns), value, hit, confidence, period)
-        return
-    columns = (judged.times_ns, judged.values, judged.expected, judged.lower, judged.upper)
-    judgements = (judged.is_anomaly, judged.severity)
-    for time_ns, *rest in zip(*(column[start:].tolist() for column in (*columns, *judgements)), strict=True):
-        yield Row(name, to_ms(time_ns), *rest, period, judged.model)
+    times, values = judged.times_ns.tolist(), judged.values.tolist()
+    for at in range(start, len(values)):
+        head = (name, to_ms(times[at]), values[at])
+        if judged.mode == "changepoint":
+            yield ChangeRow(*head, bool(judged.is_change_point[at]), float(judged.confidence[at]), period)
+        else:
+            band = (float(judged.expected[at]), float(judged.lower[at]), float(judged.upper[at]))
+            yield Row(
+                *head, *band, bool(judged.is_anomaly[at]), float(judged.severity[at]), period, judged.model
+            )
 
 
 def _print_json(recording: Recording, judged: Sequence[Judged]) -> None:
@@ -119,8 +120,8 @@ def _print_table(recording: Recording, judged: Sequence[Judged]) -> None:
 def _lines(judged: Judged, step_ns: int) -> Iterator[tuple[str, ...]]:
     """Change points, or runs of abnormal readings, told by the severest."""
     if judged.mode == "changepoint":
-        for at in np.flatnonzero(judged.is_change_point):
-            yield (*_head(judged, int(at)), f"{judged.confidence[at]:.3g}")
+        for place in np.flatnonzero(judged.is_change_point).tolist():
+            yield (*_head(judged, place), f"{judged.confidence[place]:.3g}")
         return
     hits = np.flatnonzero(judged.is_anomaly)
     for run in np.split(hits, np.flatnonzero(np.diff(hits) > 1) + 1) if len(hits) else ():

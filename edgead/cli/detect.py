@@ -98,6 +98,33 @@ _FLAGS = {"config_file": "--config", "series_id": "--series"}
     "--series", "series_id", metavar="ID", help="... of this series: ids and events are the device's."
 )
 @click.option(
+    "--mode",
+    type=click.Choice(["stream", "entire", "last", "changepoint"]),
+    default="stream",
+    show_default=True,
+    help="stream: as a device; the others: as the service's operations.",
+)
+@click.option("--granularity", metavar="NAME", help="Other modes: step of the grid [that of the times].")
+@click.option("--custom-interval", type=int, metavar="N", help="Other modes: steps between points [1].")
+@click.option("--period", type=int, metavar="N", help="Other modes: points in one season, 0 = none [found].")
+@click.option(
+    "--max-anomaly-ratio", type=float, metavar="R", help="entire, last: largest share of anomalies [0.25]."
+)
+@click.option("--impute-mode", metavar="NAME", help="entire, last: how gaps of the grid are filled [auto].")
+@click.option(
+    "--impute-fixed-value", type=float, metavar="X", help="entire, last: value of --impute-mode fixed."
+)
+@click.option(
+    "--boundary", type=click.Choice(["v1", "v2"]), help="entire, last: margins of this version [v2]."
+)
+@click.option(
+    "--alpha", type=float, metavar="P", help="entire, last: false alarms of one outlier test [0.05]."
+)
+@click.option("--threshold", type=float, metavar="X", help="changepoint: higher finds more [0.9].")
+@click.option(
+    "--stable-trend-window", type=int, metavar="N", help="changepoint: points a new trend must last."
+)
+@click.option(
     "--jobs", type=click.IntRange(1, 1024), metavar="N", help="Many files: processes [one a processor]."
 )
 @click.option(
