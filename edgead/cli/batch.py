@@ -140,21 +140,25 @@ def _summary(judged: Judged) -> str:
     grid = f"granularity {judged.granularity}"
     count = len(judged.values)
     if judged.mode == "changepoint":
-        return f"{judged.is_change_point.sum()} change points in {count} readings, {season}, {grid}"
+        return f"{_counted(judged)} in {count} readings, {season}, {grid}"
     if judged.mode == "last":
         verdict = "an anomaly" if judged.is_anomaly[-1] else "normal"
         band = f"{judged.lower[-1]:.6g} .. {judged.upper[-1]:.6g}"
         value = f"{judged.values[-1]:.6g} at {iso(int(judged.times_ns[-1]))} is {verdict}"
         return f"{value} (expected {judged.expected[-1]:.6g}, normal {band}); {season}, model {judged.model}, {grid}"
-    hits = judged.is_anomaly.sum()
-    return f"{hits} abnormal of {count} readings; {season}, model {judged.model}, {grid}"
+    return f"{_counted(judged)} of {count} readings; {season}, model {judged.model}, {grid}"
+
+
+def _counted(judged: Judged) -> str:
+    if judged.mode != "changepoint":
+        return f"{judged.is_anomaly.sum()} abnormal"
+    count = int(judged.is_change_point.sum())
+    return f"{count} change point{'s' * (count != 1)}"
 
 
 def _panel(judged: Judged) -> drawing.Panel:
     season = f"period {judged.period}" if judged.period else "no season"
     model = f", {judged.model}" if judged.model else ""
-    hits = judged.is_change_point.sum() if judged.mode == "changepoint" else judged.is_anomaly.sum()
-    what = "change points" if judged.mode == "changepoint" else "abnormal"
     return drawing.Panel(
         judged.column,
         judged.times_ns,
@@ -164,5 +168,5 @@ def _panel(judged: Judged) -> drawing.Panel:
         judged.upper,
         judged.is_anomaly,
         changes=judged.is_change_point if judged.mode == "changepoint" else None,
-        title=f"{season}{model}, {hits} {what}",
+        title=f"{season}{model}, {_counted(judged)}",
     )

@@ -106,22 +106,32 @@ def draw(path: str, title: str, panels: Sequence[Panel]) -> None:
 
 
 def _draw_panel(axis, panel: Panel) -> None:  # type: ignore[no-untyped-def]
-    times = panel.times_ns.astype("datetime64[ns]")
-    axis.fill_between(
-        times, panel.lower, panel.upper, color="tab:blue", alpha=0.18, lw=0, label="normal band"
-    )
-    axis.plot(times, panel.expected, color="tab:blue", lw=1.4, alpha=0.8, label="expected")
+    times, hit = panel.times_ns.astype("datetime64[ns]"), panel.abnormal
+    _draw_band(axis, times, panel)
     axis.plot(times, panel.values, color="0.2", lw=0.7, label="value")
-    if panel.changes is not None:
+    if panel.changes is None:
+        axis.plot(times[hit], panel.values[hit], "o", color="tab:red", ms=3.5, label="anomaly")
+    else:
         for number, time in enumerate(times[panel.changes]):
-            label = "" if number else "change point"
-            axis.axvline(time, color="tab:orange", lw=1.2, label=label)
-    hit = panel.abnormal
-    axis.plot(times[hit], panel.values[hit], "o", color="tab:red", ms=3.5, label="anomaly")
+            axis.axvline(time, color="tab:orange", lw=1.2, label="" if number else "change point")
     axis.set_title(panel.title or f"{hit.sum()} abnormal", loc="right", fontsize="small")
     axis.set_ylabel(panel.name)
     axis.margins(x=0.01)
     _fit(axis, panel)
+
+
+def _draw_band(axis, times, panel: Panel) -> None:  # type: ignore[no-untyped-def]
+    """Expected values and the band around them; a bar where only one point was judged."""
+    judged = np.isfinite(panel.expected)
+    expected, lower, upper = panel.expected, panel.lower, panel.upper
+    if judged.sum() == 1:
+        middle = expected[judged]
+        reach = (middle - lower[judged], upper[judged] - middle)
+        style = {"fmt": "_", "ms": 14, "capsize": 5, "color": "tab:blue", "label": "expected, normal band"}
+        axis.errorbar(times[judged], middle, yerr=reach, **style)
+    elif judged.any():
+        axis.fill_between(times, lower, upper, color="tab:blue", alpha=0.18, lw=0, label="normal band")
+        axis.plot(times, expected, color="tab:blue", lw=1.4, alpha=0.8, label="expected")
 
 
 def _fit(axis, panel: Panel) -> None:  # type: ignore[no-untyped-def]

@@ -125,7 +125,7 @@ def test_the_table_tells_period_model_and_grid(hourly: Path, capfd):
     assert "of 329 readings; period 24, model Seasonal" in out
     assert "granularity hourly" in out
     assert "is normal (expected" in printed(capfd, hourly, "--mode", "last", "--column", "load")
-    assert "change points in 330 readings" in printed(
+    assert "change point in 330 readings" in printed(
         capfd, hourly, "--mode", "changepoint", "--column", "level"
     )
 
