@@ -1,7 +1,7 @@
 """Messages to readings: finds the rule of a topic, decodes the payload, takes new series into the engine.
 
-Nothing that comes over MQTT raises here: what cannot be read is counted by cause and offered as a dead letter, what is
-refused is counted with its reason.
+Nothing that comes over MQTT raises here: what cannot be read is counted by cause and offered as a dead
+letter, what is refused is counted with its reason.
 """
 
 import logging
@@ -47,7 +47,8 @@ class Intake:
     Attributes
     ----------
     counts : Counter of str
-        ``unrouted``, ``refused``, and ``payload_<cause>`` for payloads that could not be read.
+        ``unrouted``, ``refused``, ``retained`` (kept by the broker, of unknown age), and
+        ``payload_<cause>`` for payloads that could not be read.
     refusals : OrderedDict of str to str
         Series id -> why the engine did not take it.
     born : set of str
@@ -99,6 +100,9 @@ class Intake:
                 series_id = ids.get(field)
                 if series_id is None:
                     continue  # an earlier rule has the series of this field
+                if message.retain and time_ns == message.received_ns:
+                    self.counts["retained"] += 1  # nobody knows how old it is: not a reading of now
+                    continue
                 if series_id in known or self._admit(series_id, route, field, message.topic, now_ns):
                     readings.append(Reading(series_id, time_ns, value, quality))
         return readings

@@ -1,0 +1,32 @@
+"""Messages to readings: what a retained message is worth."""
+
+from edgead.agent.intake import Intake
+from edgead.bridge.inbox import Incoming
+from edgead.bridge.topics import Topics
+from edgead.config import parse
+from edgead.stream import Engine, EngineSettings
+
+MS = 1_763_750_000_123
+RECEIVED_NS = (MS + 5000) * 10**6
+
+
+def read(payload: bytes, *, retain: bool) -> tuple[list[tuple[float, int]], Intake]:
+    config = parse(b'[[series]]\ntopic = "plant/{machine}/{variable}"\ntime = "ts"\n', "gw.toml")
+    engine = Engine(EngineSettings(node="gw1"))
+    intake = Intake(config, Topics("gw1"), engine)
+    message = Incoming("plant/press1/temp", payload, retain, RECEIVED_NS, 1)
+    return [(each.value, each.time_ns) for each in intake.read(message, RECEIVED_NS)], intake
+
+
+def test_a_retained_message_of_unknown_age_is_no_reading():
+    for payload in (b'{"value":21.5}', b'{"value":21.5,"ts":"yesterday"}', b"21.5"):
+        readings, intake = read(payload, retain=True)
+        assert readings == []
+        assert intake.counts == {"retained": 1}
+        assert read(payload, retain=False)[0] == [(21.5, RECEIVED_NS)]
+
+
+def test_a_retained_message_with_its_time_is_a_reading():
+    readings, intake = read(b'{"value":21.5,"ts":%d}' % MS, retain=True)
+    assert readings == [(21.5, MS * 10**6)]
+    assert not intake.counts
