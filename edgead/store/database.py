@@ -1,19 +1,15 @@
-"""The SQLite file: made, examined, opened, and its errors put into plain sentences."""
+"""Connections to the SQLite file, and its errors put into plain sentences."""
 
 import contextlib
 import functools
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 from edgead.errors import StoreError
-from edgead.store import log
-from edgead.store.directory import COMPANIONS, aside_name, kind_of, set_aside, sync_directory
-from edgead.store.rescue import Rescued, rescue
-from edgead.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, is_whole, row_crc
+from edgead.store.directory import kind_of
 
 PAGE_BYTES = 1024  # least flash wear at small batches for little reading time: docs/adr/0010
 CHECKPOINT_BYTES = 4 * 1024 * 1024  # log size at which pages are copied into the database file: docs/adr/0010
@@ -36,15 +32,11 @@ _SENTENCES = {
 }
 
 
-class Damage(Exception):
-    """The file cannot be trusted.  The message says why."""
-
-
 def translate(error: sqlite3.Error | OSError, path: Path, doing: str) -> StoreError:
     """Put an error of SQLite or the operating system into a plain sentence with its kind."""
     if isinstance(error, OSError):
         return StoreError(f"{path}: {doing}: {error.strerror or error}", kind=kind_of(error))
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)  # absent: the module's own complaint
     kind, sentence = _SENTENCES.get(code, _SENTENCES.get(code & 0xFF, ("io", "SQLite failed")))
     if kind == "io":
         kind, sentence = _state_of_disk(path.parent) or (kind, sentence)
@@ -109,187 +101,3 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         "secure_delete = OFF",  # Debian's SQLite overwrites freed pages with zeros: flash wear for nothing
         "temp_store = MEMORY",
     )
-
-
-def create(path: Path) -> None:
-    """Make an empty database at `path`: whole or not at all."""
-    with _draft(path):
-        pass
-    os.rename(_draft_name(path), path)
-    sync_directory(path.parent)
-
-
-def replace(path: Path, now_ns: int) -> str:
-    """Put a new database in place of a damaged one, with all that can be rescued; a sentence for people."""
-    rescued = Rescued()
-    with _draft(path) as fresh:
-        if path.exists() and path.stat().st_size:  # SQLite deletes the log of an empty file
-            with contextlib.closing(connect(path, "ro")) as damaged:
-                rescued = rescue(damaged, fresh)
-    os.rename(_draft_name(path), _ready_name(path))
-    sync_directory(path.parent)
-    return f"{_exchange(path, now_ns)}; {rescued}"
-
-
-def _exchange(path: Path, now_ns: int) -> str:
-    """Set the damaged file aside and put the finished new one in its place.
-
-    Cut short at any point, the next opening finds the new one still lying ready.
-    """
-    aside = set_aside(path, now_ns)
-    os.rename(_ready_name(path), path)
-    sync_directory(path.parent)
-    return f"set aside as {aside.name}"
-
-
-def _ready_name(path: Path) -> Path:
-    return path.with_name(f"{path.name}.rescued")
-
-
-@contextlib.contextmanager
-def _draft(path: Path) -> Iterator[sqlite3.Connection]:
-    """Make a database beside `path`; the block may fill it, inside the transaction that makes it."""
-    draft = _draft_name(path)
-    for end in (*COMPANIONS, "-journal"):
-        Path(f"{draft}{end}").unlink(missing_ok=True)
-    os.close(_create_private(draft))
-    with contextlib.closing(connect(draft, "rw")) as connection:
-        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        connection.execute("BEGIN")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        for statement in TABLES.values():
-            connection.execute(statement)
-        version = SCHEMA_VERSION
-        connection.execute("INSERT INTO schema_version VALUES (?, ?)", (version, row_crc((version,))))
-        connection.execute("INSERT INTO counters VALUES (1, 0, 0, 0, ?)", (row_crc((0, 0, 0)),))
-        yield connection
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA journal_mode = WAL")
-
-
-def _draft_name(path: Path) -> Path:
-    return path.with_name(f"{path.name}.new")
-
-
-def examine(path: Path) -> log.Loss | None:
-    """Look at an existing database without changing it.
-
-    Returns
-    -------
-    Loss or None
-        Committed frames of the log that cannot be read, when the rest is whole.
-
-    Raises
-    ------
-    Damage
-        If the file cannot be trusted.
-    StoreError
-        If it cannot be read, or was written by a newer edgead.
-    """
-    shm, wal = Path(f"{path}-shm"), Path(f"{path}-wal")
-    if path.stat().st_size == 0:
-        raise Damage("it is empty")
-    before = log.read_index(shm)
-    _read_ahead(path)
-    with contextlib.ExitStack() as stack:
-        try:
-            connection = connect(path, "ro")
-            # closed after the connection, else SQLite's locks on that file would go
-            index = stack.enter_context(contextlib.ExitStack())
-            stack.callback(connection.close)
-            _examine_tables(connection)
-            after = None
-            if shm.exists():
-                after = log.parse_index(index.enter_context(open(shm, "rb", buffering=0)).read(256))
-        except sqlite3.Error as error:
-            failure = translate(error, path, "looking at it")
-            raise Damage(str(error)) if failure.kind == "corrupt" else failure from error
-    loss = log.find_loss(wal, before, after)
-    if loss is not None and loss.mixed:
-        raise Damage("its log was cut or damaged after part of it had been copied into the file")
-    return loss
-
-
-def _read_ahead(path: Path) -> None:
-    """Have the kernel read the file in order: all of it is needed, and the trees lead all over it."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
-    finally:
-        os.close(fd)
-
-
-def _examine_tables(connection: sqlite3.Connection) -> None:
-    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise Damage("it is another program's database")
-    version, crc = connection.execute("SELECT version, crc FROM schema_version").fetchone() or (None, None)
-    if not is_whole(crc, (version,)):
-        raise Damage("its schema version is damaged")
-    if version != SCHEMA_VERSION:
-        raise StoreError(
-            f"the state was written by a newer edgead (schema {version}, this one knows {SCHEMA_VERSION}):"
-            " install that edgead again, or give this one an empty state_dir",
-            kind="version",
-        )
-    tables = dict(connection.execute("SELECT name, sql FROM sqlite_master"))
-    if tables != TABLES:
-        raise Damage("its tables are not as edgead made them")
-    complaints = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
-    if complaints != ["ok"]:
-        raise Damage("; ".join(complaints))
-
-
-def open_writer(path: Path, now_ns: int) -> tuple[sqlite3.Connection, list[str]]:
-    """Open `path` for writing: create it when it is not there, set it aside when it is damaged.
-
-    Returns the connection and sentences for people about damage.
-    """
-    notices = _settle(path, now_ns)
-    return connect_writer(path), notices
-
-
-def _settle(path: Path, now_ns: int) -> list[str]:
-    """Leave a database at `path` that can be trusted; sentences for people about what was done."""
-    wal = Path(f"{path}-wal")
-    try:
-        if path.exists():
-            loss = examine(path)
-            return [] if loss is None else [_keep_log(wal, loss, now_ns)]
-        if _ready_name(path).exists():
-            return [f"{path.name} was damaged; {_exchange(path, now_ns)}; going on with what was rescued"]
-        if wal.exists():
-            raise Damage("it is missing while its log is there")
-        notices = _tell_of_earlier(path)
-        create(path)
-        return notices
-    except Damage as damage:
-        return [f"{path.name} was damaged ({damage}); {replace(path, now_ns)}"]
-
-
-def _tell_of_earlier(path: Path) -> list[str]:
-    """Files once set aside explain why there is no state: the process that did it may have had no time to tell."""
-    earlier = sorted(path.parent.glob(f"{path.name}.corrupt-*"))
-    if not earlier:
-        return []
-    return [
-        f"there is no {path.name}, but one was set aside as {earlier[-1].name}; starting with an empty state"
-    ]
-
-
-def _keep_log(wal: Path, loss: log.Loss, now_ns: int) -> str:
-    """Copy a damaged log before SQLite cuts it back to its readable part."""
-    copy = aside_name(wal, now_ns)
-    told = (
-        f"{wal.name} was damaged or cut behind its frame {loss.readable}: what was saved after that is lost, the state"
-        " goes on from before"
-    )
-    try:
-        with open(wal, "rb") as source, os.fdopen(_create_private(copy), "wb") as target:
-            shutil.copyfileobj(source, target)
-    except OSError as error:
-        return f"{told}; the log could not be kept: {error.strerror}"
-    return f"{told}; the log was kept as {copy.name}"
-
-
-def _create_private(path: Path) -> int:
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from edgead.store.schema import ID_MAX, is_whole, row_crc
+from edgead.store.schema import ID_MAX, SEQ_GAP, is_whole, row_crc
 
 _ROWS_MAX = 10_000_000
 _SEQ_GAP = (
@@ -52,7 +52,7 @@ def rescue(damaged: sqlite3.Connection, fresh: sqlite3.Connection) -> Rescued:
         if is_whole(crc, (seq, created_ns), body):
             rescued.events += _put(fresh, "spool", seq, crc, created_ns, body)
             spool_seq = max(spool_seq, seq)
-    counters = (journal_seq, spool_seq + _SEQ_GAP, dropped)
+    counters = (journal_seq, spool_seq + SEQ_GAP, dropped)
     fresh.execute("DELETE FROM counters")
     _put(fresh, "counters", 1, *counters, row_crc(counters))
     return rescued

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterable
 
 SCHEMA_VERSION = 1
+SEQ_GAP = 1_000_000  # left above the highest number of an event known, when later ones may be lost: none comes twice
 ID_MAX = 2**63 - 1  # of a row
 APPLICATION_ID = 0x65646764  # "edgd"; tells our file from any other SQLite file
 

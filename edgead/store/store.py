@@ -8,18 +8,17 @@ from pathlib import Path
 
 from edgead.errors import StoreError
 from edgead.records import Event
-from edgead.store.database import CHECKPOINT_BYTES, PAGE_BYTES, open_writer, plain_errors, translate
+from edgead.store.database import CHECKPOINT_BYTES, PAGE_BYTES, plain_errors, translate
 from edgead.store.directory import DATABASE, WriterLock, make_private
 from edgead.store.meter import Meter
+from edgead.store.opening import open_writer
 from edgead.store.records import Committed, StoreLimits
-from edgead.store.schema import row_crc
+from edgead.store.schema import SEQ_GAP, row_crc
 from edgead.store.view import StoreView, Table
 
 _EVENT_BYTES = 512  # of an event, for guessing how much the log has grown
 _COMMIT_BYTES = 2 * PAGE_BYTES  # pages that a commit changes at least, for the same
-ACKNOWLEDGED_MAX = (
-    1000  # deletions put off until the next commit; a kill sends at most so many events once more
-)
+ACKNOWLEDGED_MAX = 1000  # deletions put off until the next commit; a kill sends no more than these once more
 _NO_SNAPSHOTS: Mapping[str, bytes] = {}
 
 
@@ -76,11 +75,13 @@ class Store(StoreView):
         with contextlib.ExitStack() as undo, plain_errors(path, "opening it"):
             lock = WriterLock(directory)
             undo.callback(lock.release)
-            connection, notices = open_writer(path, now_ns)
-            undo.callback(connection.close)
-            store = cls(path, connection, lock, limits)
+            opened = open_writer(path, now_ns)
+            undo.callback(opened.connection.close)
+            store = cls(path, opened.connection, lock, limits)
+            if opened.commits_lost or store.notices:
+                store._leave_a_gap()
             undo.pop_all()
-        store.notices[:0] = notices
+        store.notices[:0] = opened.notices
         return store
 
     @classmethod
@@ -172,6 +173,12 @@ class Store(StoreView):
                 self._flush_acknowledged()
         super().close()
         self._lock.release()
+
+    def _leave_a_gap(self) -> None:
+        """Give no sequence number again that may have been given in a commit that is lost."""
+        with self._transaction("leaving a gap in the numbers"):
+            self._spool.tally.last_seq += SEQ_GAP
+            self._save_counters()
 
     def _flush_acknowledged(self) -> None:
         with self._transaction("deleting delivered events"):

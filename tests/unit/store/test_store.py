@@ -1,6 +1,7 @@
 """The store on a real file: what goes in comes out, limits, numbers, who may open it."""
 
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -347,7 +348,26 @@ def test_damaged_counters_are_told_and_numbers_still_rise(tmp_path: Path) -> Non
     store = open_store(tmp_path)
     assert "counters in state.db were damaged" in store.notices[0]
     done = store.commit(journal=[b"3"], events=[make_event(2)], now_ns=NOW)
-    assert (done.journal_seq, done.spool_seqs) == (3, [2])
+    assert (done.journal_seq, done.spool_seqs) == (3, [1_000_002])
+    store.close()
+
+
+def test_numbers_of_lost_commits_are_not_given_again(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "live")
+    for number in range(10):
+        commit_events(store, number)
+    shutil.copytree(tmp_path / "live", tmp_path / "killed")
+    store.close()
+    log = tmp_path / "killed" / "state.db-wal"
+    os.truncate(log, log.stat().st_size - 5000)
+    store = open_store(tmp_path / "killed")
+    assert "what was saved after that is lost" in store.notices[0]
+    assert "the log was kept as state.db-wal.corrupt-20251121T183320Z" in store.notices[0]
+    assert 0 < len(waiting(store)) < 10
+    store.close()
+    store = open_store(tmp_path / "killed")
+    assert store.notices == []
+    assert commit_events(store, 99).spool_seqs[0] > 1_000_000
     store.close()
 
 
