@@ -31,7 +31,9 @@ def detect_one(file: str, asked: Asked, settings: SeriesSettings, node: str) -> 
     """
     if asked.plot:
         drawing.require()
-    interval_ns = asked.interval or (settings.step_ns if asked.series_id else None)
+    if asked.interval:
+        settings = replace(settings, step_ns=asked.interval)
+    interval_ns = settings.step_ns if asked.interval or asked.series_id else None
     recording = read(file, asked.columns, asked.time, interval_ns)
     plans = _plans(recording, settings, asked.series_id)
     results, gatherer = make_results(asked.form, events=asked.events), drawing.Gatherer()

@@ -89,10 +89,12 @@ def test_the_summary_has_a_row_for_each_file_and_column(backtest, folder: Path):
     assert float(rows[0]["alarms_per_day"]) == pytest.approx(int(rows[0]["events"]) / days)
 
 
-def test_a_result_is_what_one_file_gives_alone(backtest, folder: Path):
+def test_a_result_is_what_one_file_gives_alone(backtest, folder: Path, capfd: pytest.CaptureFixture[str]):
     backtest("--sensitivity", "80")
-    alone = run_task(Task(path=str(folder / "a.csv"))).columns["v"]
-    assert results(folder)["a.csv.json"]["columns"]["v"]["readings"] == alone.readings
+    for name in ("a.csv", "deep/d.tsv"):
+        assert call(["detect", str(folder / name), "--sensitivity", "80", "--events"]) == 0
+        alone = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+        assert results(folder)[f"{name}.json"]["events"] == alone
 
 
 def test_a_second_run_judges_only_what_is_new_or_changed(backtest, folder: Path):
