@@ -57,14 +57,12 @@ def judge(recording: Recording, plans: Sequence[Plan], *, node: str) -> Iterator
         if plan.series_id in engine.series:
             raise InvalidInput(f"series: {plan.series_id!r} is the id of two columns, expected one each")
         engine.add(plan.series_id, recording.path, plan.settings, 0)
-    times = recording.times_ns.tolist()
-    columns = [(plan.series_id, recording.columns[plan.column].tolist()) for plan in plans]
-    rows = max(1, BATCH_READINGS // len(plans))
+    columns = [(plan.series_id, recording.columns[plan.column]) for plan in plans]
+    times, rows = recording.times_ns, max(1, BATCH_READINGS // len(plans))
     for first in range(0, len(times), rows):
-        batch = _readings(
-            times[first : first + rows], [(name, v[first : first + rows]) for name, v in columns]
-        )
-        yield min(rows, len(times) - first), engine.feed(batch, times[first])
+        part = slice(first, first + rows)
+        batch = _readings(times[part].tolist(), [(name, values[part].tolist()) for name, values in columns])
+        yield min(rows, len(times) - first), engine.feed(batch, int(times[first]))
         engine.settle(0)  # nothing is restored here; kept, the notes would grow with the recording
     yield 0, engine.flush()
 

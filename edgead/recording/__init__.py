@@ -90,8 +90,17 @@ def read_recording(
     elif stamps.min() <= 0:
         stamps = stamps - stamps.min() + START_NS
         notes.append("times from before 1970 are counted from 2000-01-01")
+    notes += _order_notes(stamps)
     step_ns = interval_ns or spacing(stamps)
     return Recording(str(path), stamps, read.values, step_ns, read.times_ns is not None, tuple(notes))
+
+
+def _order_notes(times_ns: Times) -> list[str]:
+    """What a reader may not know of the order of the rows: a late or repeated reading is not judged."""
+    steps = np.diff(times_ns)
+    back, same = int((steps < 0).sum()), int((steps == 0).sum())
+    notes = [f"times go back at {back} of {len(times_ns)} rows"] if back else []
+    return [*notes, f"{same} rows repeat the time of the row before"] if same else notes
 
 
 def spacing(times_ns: Times) -> int:

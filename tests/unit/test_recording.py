@@ -93,6 +93,12 @@ def test_times_from_before_1970_are_moved_with_a_note(read):
     assert "2000-01-01" in got.notes[0]
 
 
+def test_times_that_go_back_or_repeat_are_noted(read):
+    got = read("time,v\n1700000005,1\n1700000001,1\n1700000002,1\n1700000002,1\n1700000002,1\n")
+    assert got.notes == ("times go back at 1 of 5 rows", "2 rows repeat the time of the row before")
+    assert got.step_ns == S
+
+
 def test_columns_are_chosen_by_name_or_number_once_each(read):
     got = read("t,a,b\n1,2,3\n2,3,4\n", columns=["b", "1", "b"])
     assert list(got.columns) == ["b", "t"]

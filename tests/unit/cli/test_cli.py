@@ -1,5 +1,7 @@
 """The command line itself: help, errors and exit codes, speed of starting."""
 
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -129,3 +131,17 @@ def test_a_reader_that_stops_reading_is_no_failure(tmp_path: Path):
     )
     assert ran.stderr == b""
     assert ran.stdout.count(b"\n") == 1
+
+
+def test_a_progress_bar_is_shown_on_a_terminal_and_nowhere_else(tmp_path: Path):
+    (tmp_path / "r.csv").write_text("v\n" + "1\n" * 20_000)
+    command = [sys.executable, "-m", "edgead", "detect", str(tmp_path / "r.csv")]
+    root = Path(__file__).parents[3]
+    assert subprocess.run(command, capture_output=True, cwd=root, check=True).stderr == b""
+    ours, theirs = pty.openpty()
+    subprocess.run(command, stderr=theirs, stdout=subprocess.DEVNULL, cwd=root, check=True)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert "judging" in shown
+    assert "100%" in shown
