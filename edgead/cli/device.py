@@ -89,9 +89,13 @@ def _describe(block: "SeriesConfig") -> str:
 
 def _block_series(config: "Config", block: "SeriesConfig") -> int:
     """Series a block can make."""
-    if not any(mark in block.topic for mark in "+#{"):
+    if _is_literal(block):
         return len(block.values)
     return min(block.limit or config.limits.max_series, config.limits.max_series)
+
+
+def _is_literal(block: "SeriesConfig") -> bool:
+    return not any(mark in block.topic for mark in "+#{")
 
 
 def _series_bytes(block: "SeriesConfig") -> int:
@@ -122,4 +126,9 @@ def _notes(config: "Config") -> list[str]:
     wanted = sum(_block_series(config, block) * _series_bytes(block) for block in config.series)
     if wanted > config.limits.memory_budget:
         notes.append("not all of these series fit limits.memory_budget; those that come last are refused")
+    named = sum(len(block.values) for block in config.series if _is_literal(block))
+    if named > config.limits.max_series:
+        notes.append(
+            f"{named} series are named here, more than limits.max_series = {config.limits.max_series}"
+        )
     return notes

@@ -190,7 +190,7 @@ class LimitsConfig(Section, frozen=True, kw_only=True):
     memory_budget : int
         Bytes of all detector states together.
     inbox : int
-        Readings that may wait between the network and the engine.
+        Messages that may wait between the network and the engine.
     """
 
     max_series: Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number 1..1000000")] = (

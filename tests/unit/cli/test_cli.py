@@ -101,6 +101,13 @@ def test_check_says_what_may_not_have_been_meant(edgead, tmp_path: Path):
         assert part in out
 
 
+def test_check_says_when_more_series_are_named_than_allowed(edgead, tmp_path: Path):
+    blocks = "".join(f'[[series]]\ntopic = "a/{number}"\n' for number in range(3))
+    (tmp_path / "gw.toml").write_text(f"[limits]\nmax_series = 2\n{blocks}")
+    out = edgead("check", "-c", tmp_path / "gw.toml").out
+    assert "note: 3 series are named here, more than limits.max_series = 2" in out
+
+
 def test_a_file_without_series_is_right_and_says_so(edgead, tmp_path: Path):
     (tmp_path / "gw.toml").write_text("")
     assert "no [[series]] in the file" in edgead("check", "-c", tmp_path / "gw.toml").out
