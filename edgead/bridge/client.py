@@ -106,8 +106,7 @@ class Bridge:
         self._thread = threading.Thread(target=self._run, name="edgead-mqtt", daemon=True)
         inbox.on_room(self.wake)
 
-    # -- the agent's side
-    # --------------------------------------------------------------------------------------
+    # -- the agent's side --------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the thread; connecting goes on until it succeeds."""
@@ -200,8 +199,7 @@ class Bridge:
             with suppress(OSError):  # full: it wakes anyhow; closed: nobody is there to wake
                 self._wake_w.send(b"\0")
 
-    # -- the network thread
-    # ------------------------------------------------------------------------------------
+    # -- the network thread ------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while self._stop_at is None:
@@ -249,15 +247,19 @@ class Bridge:
 
     def _pause(self, wait_s: float) -> None:
         """Wait, unless we are told to stop."""
+        poll = select.poll()
+        poll.register(self._wake_r, select.POLLIN)
         until = self.monotonic() + wait_s
         while self._stop_at is None and (left_s := until - self.monotonic()) > 0:
-            select.select([self._wake_r], [], [], min(left_s, 1.0))
+            poll.poll(left_s * 1000)
             self._hear_wake()
 
     def _hear_wake(self) -> None:
-        self._woken = False
         with suppress(BlockingIOError):
             self._wake_r.recv(4096)
+        # After reading, never before: else a byte sent in between is read here, and the flag stays up for ever.
+        # Whoever finds it up has queued his work already, and it is looked at after this.
+        self._woken = False
 
     def _connect_and_serve(self) -> None:
         """One connection from beginning to end; returns only after a clean stop."""
@@ -266,14 +268,13 @@ class Bridge:
         link.connect()
         poll = select.poll()
         poll.register(self._wake_r, select.POLLIN)
-        masks = {link.sock.fileno(): -1}
+        descriptor, mask = link.sock.fileno(), -1
         while not self._stopped(link):
             paused = self.inbox.full and self._stop_at is None
-            mask = (0 if paused else select.POLLIN) | (select.POLLOUT if link.sock.unsent else 0)
-            descriptor = link.sock.fileno()
-            if masks[descriptor] != mask:
-                poll.register(descriptor, mask)
-                masks[descriptor] = mask
+            wanted = (0 if paused else select.POLLIN) | (select.POLLOUT if link.sock.unsent else 0)
+            if wanted != mask:
+                poll.register(descriptor, wanted)
+                mask = wanted
             hasty = not paused and link.sock.pending() > 0
             readable = hasty
             for ready, events in poll.poll(0 if hasty else link.tick_s * 1000):
@@ -318,6 +319,10 @@ class _Client(paho.Client):
 
     def _create_socket(self) -> Any:
         return self._edgead_create_socket()
+
+
+def _leave_writing_to_us(client: Any, userdata: Any, sock: Any) -> None:
+    """With this callback set, paho queues packets and never writes from the thread that publishes."""
 
 
 class _Link:
@@ -372,8 +377,7 @@ class _Link:
         """How long to sleep at most."""
         return min(1.0, self._keepalive_s / 8) if self._keepalive_s else 1.0
 
-    # -- making the connection
-    # ---------------------------------------------------------------------------------
+    # -- making the connection ---------------------------------------------------------------------------
 
     def _new_client(self) -> _Client:
         settings, is_v5 = self._settings, self._settings.protocol == "5"
@@ -392,7 +396,7 @@ class _Link:
         client.on_publish = self._on_publish
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
-        client.on_socket_register_write = self._on_register_write
+        client.on_socket_register_write = _leave_writing_to_us
         topics, now_ns = self._bridge.topics, self._bridge.clock_ns()
         client.will_set(topics.status, Status(ts=to_ms(now_ns), state="offline").encode(), qos=1, retain=True)
         return client
@@ -415,9 +419,7 @@ class _Link:
             options = {"clean_start": False, "properties": properties}
         client.connect(settings.host, settings.port, settings.keepalive_s, **options)
         if not isinstance(client.socket(), PacketSocket):
-            raise BridgeError(
-                f"paho-mqtt {paho.__name__}: this version does not create its socket as expected"
-            )
+            raise BridgeError("this paho-mqtt does not let us create its socket; 2.1 and 2.2 do")
         self._started = self._last_in = self._last_out = self._last_ping = self._bridge.monotonic()
 
     def _create_socket(self) -> PacketSocket:
@@ -446,9 +448,11 @@ class _Link:
             client.unsubscribe(list(self._bridge.abandoned))
         # SUBACK may come behind thousands of messages that the broker kept for us: nothing waits for it.
         self._announce("online")
-        self.open = True
         self.connected_at = self._bridge.monotonic()
-        self._bridge.inbox.tell(Connected(self._session_present))
+        self._bridge.inbox.tell(Connected(self._session_present), meanwhile=self._open)
+
+    def _open(self) -> None:
+        self.open = True
 
     def _subscribe_options(self) -> Any:
         if self._settings.protocol != "5":
@@ -476,18 +480,18 @@ class _Link:
         if flags.is_disconnect_packet_from_server:
             self._refusal = reasons.of_refusal(reason.getName(), self._settings.host, self._settings.port)
 
-    def _on_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
-        self._bridge.wake()
-
-    # -- messages
-    # ----------------------------------------------------------------------------------------------
+    # -- messages ----------------------------------------------------------------------------------------
 
     def _on_message(self, client: Any, userdata: Any, message: paho.MQTTMessage) -> None:
         """A message that paho has decoded: all of MQTT 5."""
         properties = message.properties
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # no rule reads it; raising would bring it again for ever
+            topic = "\ufffd"
         token = self.generation << 16 | message.mid if message.qos else 0
         incoming = Incoming(
-            message.topic,
+            topic,
             bytes(message.payload),
             message.retain,
             self._bridge.clock_ns(),
@@ -518,6 +522,7 @@ class _Link:
             properties = Properties(PacketTypes.PUBLISH)
             properties.CorrelationData = correlation
         info = client.publish(topic, payload, qos, retain, properties)
+        self._bridge.wake()
         return self.generation << 16 | info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def send(self, packets: bytes) -> None:
@@ -532,8 +537,7 @@ class _Link:
         if sock.unsent:
             self._bridge.wake()
 
-    # -- the thread's steps
-    # ------------------------------------------------------------------------------------
+    # -- the thread's steps ------------------------------------------------------------------------------
 
     def read(self, *, discard: bool) -> None:
         """Read once, let paho have its packets, and put the messages into the inbox."""
@@ -582,8 +586,7 @@ class _Link:
         if now - self._last_in > 1.5 * period:
             raise ConnectionClosed(f"nothing was heard from the broker for {1.5 * period:.0f} s")
 
-    # -- the end
-    # -----------------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------------
 
     def say_goodbye(self) -> bool:
         """Announce offline; True when the broker has taken that, and with it everything before."""

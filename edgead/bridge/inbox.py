@@ -29,7 +29,7 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
     retain : bool
         It was kept by the broker: sent before we subscribed.
     received_ns : int
-        Wall clock, ns since 1970.
+        Wall clock, ns since 1970; messages that came together are a nanosecond apart, in their order.
     token : int
         Give it to `Bridge.acknowledge` when the message is safe; 0: nothing to acknowledge (QoS 0).
     response_topic, correlation : str, bytes or None
@@ -178,8 +178,16 @@ class Inbox:
                 self.full = True
             self._ready.notify()
 
-    def tell(self, event: Control) -> None:
-        """Add what the connection has to say; it is taken before all messages."""
+    def tell(self, event: Control, *, meanwhile: Callable[[], None] | None = None) -> None:
+        """Add what the connection has to say; it is taken before all messages.
+
+        Parameters
+        ----------
+        event : Connected, Disconnected, Delivered or Fault
+            What happened.
+        meanwhile : callable, optional
+            Called before anybody can take the event.
+        """
         with self._ready:
             if type(event) is Disconnected:
                 event = self._merged(event)
@@ -187,6 +195,8 @@ class Inbox:
                 self.announces_connection = True
             if type(event) is not Fault or len(self._control) < MAX_CONTROL:
                 self._control.append(event)
+            if meanwhile is not None:
+                meanwhile()
             self._ready.notify()
 
     def _merged(self, event: Disconnected) -> Disconnected:

@@ -107,8 +107,7 @@ class PacketSocket:
         self._closed = False
         self.writes_from_anywhere = not isinstance(sock, ssl.SSLSocket)
 
-    # -- reading: ours
-    # -----------------------------------------------------------------------------------------
+    # -- reading: ours -----------------------------------------------------------------------------------
 
     def fill(self) -> int:
         """Read once and cut what came into packets.
@@ -172,6 +171,7 @@ class PacketSocket:
                 return at
             if self._direct and data[at] & 0xF0 == _PUBLISH:
                 self._take_publish(data, at, body, stop, received_ns)
+                received_ns += 1  # two readings without a time of their own must not look like one
             else:
                 self._for_paho += data[at:stop]
             at = stop
@@ -238,8 +238,7 @@ class PacketSocket:
         """Whether a whole packet waits for paho."""
         return bool(self._for_paho)
 
-    # -- writing: ours
-    # -----------------------------------------------------------------------------------------
+    # -- writing: ours -----------------------------------------------------------------------------------
 
     @property
     def unsent(self) -> int:
@@ -275,8 +274,7 @@ class PacketSocket:
         """Bytes that TLS has read already: no poll will tell of them."""
         return self._sock.pending() if isinstance(self._sock, ssl.SSLSocket) else 0
 
-    # -- a socket, as paho uses it
-    # -----------------------------------------------------------------------------
+    # -- a socket, as paho uses it -----------------------------------------------------------------------
 
     def recv(self, size: int) -> bytes:
         """Bytes of the packets that are paho's; it never sees half a packet."""

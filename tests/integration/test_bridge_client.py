@@ -279,6 +279,36 @@ def test_the_window_is_bounded_and_opens_again(broker: Mosquitto) -> None:
         assert here.bridge.publish("out/a", b"x") is not None
 
 
+def test_a_message_published_alone_is_sent_at_once(broker: Mosquitto) -> None:
+    with world(broker.port, keepalive_s=60) as here:
+        here.until_subscribed()
+        for count in range(1, 101):
+            began = time.monotonic()
+            handle = here.bridge.publish("out/a", b"x")
+            here.until(lambda handle=handle: any(each.handle == handle for each in here.of(Delivered)))
+            assert time.monotonic() - began < 0.9, f"message {count} waited for the next look of the thread"
+
+
+def test_a_wake_up_while_the_thread_hears_another_one_is_not_lost() -> None:
+    bridge = Bridge(BridgeSettings(client_id="x"), TOPICS, [], Inbox())
+    ear = bridge._wake_r
+
+    class InBetween:
+        """Another thread wakes just before the byte of the first wake-up is read."""
+
+        def recv(self, size: int) -> bytes:
+            bridge.wake()
+            return ear.recv(size)
+
+    bridge.wake()
+    bridge._wake_r = InBetween()
+    bridge._hear_wake()
+    bridge._wake_r = ear
+    bridge.wake()
+    assert ear.recv(10) == b"\0", "the next wake-up is heard"
+    bridge.stop()
+
+
 def test_nothing_is_published_before_the_agent_has_heard_of_the_connection(broker: Mosquitto) -> None:
     with world(broker.port) as here:
         wait_for(lambda: here.bridge.connected)
