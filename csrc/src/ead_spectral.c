@@ -25,7 +25,7 @@
 #define SCALE_MEMORY 10000.0 /* typical innovation */
 #define TAIL_MEMORY 30000.0  /* histograms */
 #define SCALE_CLIP 10.0      /* an innovation teaches the scale at most so many times the scale */
-#define TAIL_CLIP 5.0        /* a view teaches its histogram at most so many times its limit */
+#define TAIL_CLIP 2.5        /* a view teaches its histogram at most so many times its limit */
 #define REPEAT_WEIGHT 0.2    /* weight of a reading that goes on with an alarm */
 #define TAIL_SHARE 0.02      /* share of a histogram that is its tail */
 #define TAIL_RISK 2e-3       /* a view passes its limit so often, at sensitivity 90 */
@@ -35,21 +35,23 @@
 #define SALIENCY_MAX 0.65 /* above 2 / pi a saliency is a near-zero bin's doing */
 #define LEVEL_RATE 0.1    /* short mean of value and of innovation */
 #define NOISE_RATE 0.1
-#define LEVEL_CLIP 4.0    /* standard deviations a value may teach the baseline */
-#define SHIFT 8.0         /* typical innovations that open a second hypothesis */
-#define SHIFT_MEMORY 20   /* readings it is kept without use */
-#define NEWS 1.3          /* growth that makes a persisting deviation news again */
-#define QUIET 16          /* identical readings after which nothing but their number is learned */
-#define FREEZE_MIN 8.0    /* identical readings that are never an alarm (times MARGIN) */
-#define FREEZE_MARGIN 2.0 /* on the tail of the numbers of identical readings */
-#define FREEZE_GROWTH 1.2 /* over the longest one known */
-#define FREEZE_LASTS 1.5  /* an alarm about a frozen value ends when it has lasted so many limits */
-#define REPEAT_GAP 8      /* readings without alarm that end an event */
-#define BUDGET_STEP 0.05  /* an event raises all limits by this share */
-#define BUDGET_RATE 2e-3  /* events a reading at which limits stay where they are */
+#define LEVEL_CLIP 4.0     /* standard deviations a value may teach the baseline */
+#define SHIFT 8.0          /* typical innovations that open a second hypothesis */
+#define SHIFT_MEMORY 20    /* readings it is kept without use */
+#define NEWS 1.3           /* growth that makes a persisting deviation news again */
+#define QUIET 16           /* identical readings after which nothing but their number is learned */
+#define FREEZE_MIN 8.0     /* identical readings that are never an alarm (times MARGIN) */
+#define FREEZE_MARGIN 2.0  /* on the tail of the numbers of identical readings */
+#define FREEZE_GROWTH 1.2  /* over the longest one known */
+#define FREEZE_LASTS 1.5   /* an alarm about a frozen value ends when it has lasted so many limits */
+#define REPEAT_GAP 8       /* readings without alarm that end an event */
+#define BUDGET_STEP 0.05   /* an event raises all limits by this share */
+#define BUDGET_RATE 1.5e-3 /* events a reading at which limits stay where they are */
 #define BUDGET_MAX 4.0
 #define WARM_UP 24      /* readings before histograms are filled */
 #define ESTABLISHED 64  /* readings in a histogram before its view counts */
+#define KNOWN_MAX 10000 /* readings in a histogram are counted up to here */
+#define YOUTH 60.0      /* a histogram of k readings has its limit raised by YOUTH / k: its tail is a guess */
 #define CLIP_FROM 100   /* readings in a histogram before its limit clips */
 #define REFIT 16        /* readings between two fits of the tails */
 #define SEASON_BLOCKS 2 /* a reading brings one of so many blocks of lags up to date */
@@ -122,17 +124,16 @@ struct ead_spectral {
     uint32_t magic, version, wide_size, n;
     uint64_t seen;            /* readings judged */
     uint64_t rows;            /* rows of the grid: readings and gaps */
-    uint32_t known[VIEWS];    /* readings in each histogram, up to ESTABLISHED + CLIP_FROM */
+    uint32_t known[VIEWS];    /* readings in each histogram, up to KNOWN_MAX */
     uint32_t active;          /* readings in the scale, up to SCALE_MEMORY */
     uint32_t run, run_before; /* identical readings up to now, and before the newest value */
     uint32_t hold;            /* readings the other place is still kept */
     uint32_t repeat;          /* readings until an alarm counts as a new event */
     uint32_t rising, risen;   /* readings since the last fall, and those that rose */
-    uint32_t since_gap;       /* readings since the last gap, up to n */
+    uint32_t since_gap, gap;  /* readings since the last gap, and rows of it, both up to n */
     uint32_t season;          /* lag, 0 = none */
     uint32_t position;        /* of the next row in the ring */
     uint32_t flux_at, winner; /* place in flux; view that set the last score */
-    uint32_t reserved;
     ead_spectral_settings settings;
     struct numbers x;
     /* then, as ead_real: histograms[VIEWS][BINS], ring[n], lag_errors[n]; then the sliding spectral residual
@@ -382,12 +383,15 @@ static ead_wide mean_ending(ead_spectral *state, size_t age)
 }
 
 /* How far the short mean is from the range of its values one, two, three seasons ago; 0 and no answer without
- * a season. */
+ * a season.  Where the last season is a copy, filled into a gap, nothing is far from it. */
 static int out_of_season(ead_spectral *state, ead_wide *distance)
 {
     size_t season = state->season;
     if (season == 0 || state->rows < season + SEASON_MEAN)
         return 0;
+    *distance = 0;
+    if (state->gap >= season && state->since_gap < season)
+        return 1;
     ead_wide now = mean_ending(state, 0), low = mean_ending(state, season), high = low;
     for (size_t back = 2; back <= SEASON_BACK; back++) {
         size_t age = back * season;
@@ -456,19 +460,19 @@ static int add_row(ead_spectral *state, const ead_slide_table *table, ead_wide y
 /* Rows without a reading: the value a season ago, or the forecast. */
 static int add_gap(ead_spectral *state, const ead_slide_table *table, uint64_t missing)
 {
-    uint32_t n = state->n, back = state->season;
-    int status = EAD_OK;
-    if (state->seen == 0)
-        return status;
-    for (uint64_t i = 0; i < missing && i < n && status == EAD_OK; i++) {
-        ead_wide y = state->x.here.mean;
-        if (back)
-            y = state->x.origin + (ead_wide)ring_of(state)[(state->position + n - back) % n];
-        status = add_row(state, table, y);
+    const struct numbers *x = &state->x;
+    if (state->seen == 0 || missing == 0)
+        return EAD_OK;
+    for (uint64_t i = 0; i < missing && i < state->n; i++) {
+        size_t at = (state->position + state->n - state->season) % state->n;
+        ead_wide y = state->season ? x->origin + (ead_wide)ring_of(state)[at] : x->here.mean;
+        int status = add_row(state, table, y);
+        if (status != EAD_OK)
+            return status;
     }
-    if (missing)
-        state->since_gap = 0;
-    return status;
+    state->since_gap = 0;
+    state->gap = missing < state->n ? (uint32_t)missing : state->n;
+    return EAD_OK;
 }
 
 /* ---- views ---- */
@@ -486,6 +490,7 @@ static ead_wide lift(ead_spectral *state, ead_wide value)
                   state->risen >= state->rising / 2;
     if (counter && step < 0 && -2 * step >= x->rise) {
         x->offset += x->climb - step;
+        x->rise = 0;
         return value + x->offset;
     }
     if (step < 0) {
@@ -586,7 +591,9 @@ static ead_wide bar(const ead_spectral *state, int view, ead_wide limit, ead_wid
     }
     if (state->known[view] < ESTABLISHED || x->views[view] < 0 || !(x->scale > 0))
         return 0;
-    return (persists(view) ? larger(limit, (ead_wide)NEWS * x->tails[view].peak) : limit) * factor;
+    if (persists(view))
+        limit = larger(limit, (ead_wide)NEWS * x->tails[view].peak);
+    return limit * factor * (1 + (ead_wide)YOUTH / (ead_wide)state->known[view]);
 }
 
 /* Largest view over its bar by the sensitivity; at is which. */
@@ -689,7 +696,7 @@ static void learn_tails(ead_spectral *state, ead_wide weight)
         ead_wide size = x->views[view], limit = x->tails[view].limit;
         if (view == FROZEN ? size >= frozen && state->known[view] >= ESTABLISHED : size < 0 || weight <= 0)
             continue;
-        state->known[view] += state->known[view] < CLIP_FROM;
+        state->known[view] += state->known[view] < KNOWN_MAX;
         if (state->known[view] >= CLIP_FROM && view != FROZEN)
             size = smaller(size, (ead_wide)TAIL_CLIP * larger(limit, 1e-3f));
         remember(&x->tails[view], histogram_of(state, view), size, view == FROZEN ? 1 : weight);

@@ -162,7 +162,7 @@ cdef class SpectralResidual:
         dict of str to float or str
             ``view``: name of the view that set the score; of each view that had a say ``NAME`` and ``NAME_bound``
             (typical innovations; readings for ``frozen``); ``saliency``, ``typical_innovation``, ``baseline``,
-            ``forecast``, ``budget_factor``, ``season`` (rows, 0 = none), ``identical_readings``, ``readings_seen``.
+            ``forecast``, ``budget_factor``, ``season_rows`` (0 = none), ``identical_readings``, ``readings_seen``.
         """
         cdef csrc.ead_spectral_facts facts
         if self.single:
@@ -175,7 +175,7 @@ cdef class SpectralResidual:
                 told[name], told[name + "_bound"] = facts.views[i], facts.bounds[i]
         told.update(
             saliency=facts.saliency, typical_innovation=facts.scale, baseline=facts.baseline, forecast=facts.forecast,
-            budget_factor=facts.boost, season=float(facts.season), identical_readings=float(facts.run),
+            budget_factor=facts.boost, season_rows=float(facts.season), identical_readings=float(facts.run),
             readings_seen=float(facts.seen))
         return told
 
