@@ -1,6 +1,7 @@
 """Whatever a file holds, it is a Recording or an InvalidInput; what was written is read back bit for bit."""
 
 import math
+import os
 import random
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -14,7 +15,8 @@ from edgead.errors import InvalidInput
 from edgead.recording import read_recording
 from tests.property.test_config_fuzz import mutate
 
-SEED, RUNS = 20_240_612, 1_000
+SEED = 20_240_612
+RUNS = 10_000 if os.environ.get("EDGEAD_SOAK") else 1_000
 HEAD = "timestamp,temp,state,flow\n"
 EPOCH, START = datetime(1970, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)
 FILES = [
