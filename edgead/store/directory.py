@@ -23,8 +23,14 @@ _KINDS = {
 
 def make_private(directory: Path) -> None:
     """Create `directory` (mode 0700) if it is not there; one that exists keeps its mode."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(
+            PermissionError
+        ):  # who may make a directory need not be allowed to read the one above
+            for path in missing:
+                sync_directory(path.parent)
     except OSError as error:
         raise StoreError(
             f"state directory {directory} cannot be made: {error.strerror}", kind=kind_of(error)

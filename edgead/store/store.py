@@ -48,6 +48,7 @@ class Store(StoreView):
         self._lock = lock
         self._limits = limits
         self._meter = Meter()
+        self._flush_at = ACKNOWLEDGED_MAX
         self._log_bytes = 0  # written to the log since it was last folded in, estimated
 
     @classmethod
@@ -147,7 +148,7 @@ class Store(StoreView):
             if forget_through:  # entries of this very commit may be among them
                 self._journal.delete(0, forget_through)
             self._save_counters()
-        self._acknowledged.clear()
+        self._forget_acknowledged()
         payload = sum(map(len, journal)) + sum(map(len, snapshots.values())) + _EVENT_BYTES * len(events)
         self._fold_log(payload)
         return Committed(self.journal_seq, seqs, self._spool.tally.dropped - dropped)
@@ -156,21 +157,22 @@ class Store(StoreView):
         """Note that the other side has these events: `peek` no longer shows them.
 
         They are deleted on disk with the next commit, or at once when `ACKNOWLEDGED_MAX` have gathered; a kill before
-        that sends them once more.  Unknown sequence numbers are ignored.
+        that sends them once more.  Unknown sequence numbers are ignored.  A disk that refuses to delete is no error
+        here: it is tried again with the next commit, which tells.
         """
         with self._reading():
             for seq in seqs:
                 size = None if seq in self._acknowledged else self._spool.size_of(seq)
                 if size is not None:
                     self._acknowledged[seq] = size
-        if len(self._acknowledged) >= ACKNOWLEDGED_MAX:
+        if len(self._acknowledged) >= self._flush_at:
+            self._flush_at = len(self._acknowledged) + ACKNOWLEDGED_MAX
             self._flush_acknowledged()
 
     def close(self) -> None:
         """Delete what was acknowledged, fold the log in, close the files and let another process write."""
-        with contextlib.suppress(StoreError):  # at worst events are sent once more
-            if self._acknowledged:
-                self._flush_acknowledged()
+        if self._acknowledged:
+            self._flush_acknowledged()
         super().close()
         self._lock.release()
 
@@ -181,11 +183,17 @@ class Store(StoreView):
             self._save_counters()
 
     def _flush_acknowledged(self) -> None:
-        with self._transaction("deleting delivered events"):
-            self._delete_acknowledged()
-            self._save_counters()
+        """Delete in a transaction of its own; at worst the events are sent once more."""
+        with contextlib.suppress(StoreError):
+            with self._transaction("deleting delivered events"):
+                self._delete_acknowledged()
+                self._save_counters()
+            self._forget_acknowledged()
+            self._fold_log(0)
+
+    def _forget_acknowledged(self) -> None:
         self._acknowledged.clear()
-        self._fold_log(0)
+        self._flush_at = ACKNOWLEDGED_MAX
 
     def _delete_acknowledged(self) -> None:
         for first, last in _runs(sorted(self._acknowledged)):
