@@ -256,15 +256,19 @@ class Store(StoreView):
             raise self.checkpoint_error
 
     def _leave_out(self, table: Table, key: int, what: str) -> None:
-        """Move a damaged row to the table of damaged ones."""
-        self.notices.append(f"{what} on disk; the row was set aside in table 'damaged'")
-        with self._transaction("setting aside a damaged row"):
-            self._connection.execute(
-                f"INSERT INTO damaged SELECT ?, {table.key}, crc, body FROM {table.name} WHERE {table.key} = ?",
-                (table.name, key),
-            )
-            table.delete(key, key)
-            self._save_counters()
+        """Move a damaged row to the table of damaged ones; when the disk refuses, the next reader tries again."""
+        try:
+            with self._transaction("setting aside a damaged row"):
+                self._connection.execute(
+                    f"INSERT INTO damaged SELECT ?, {table.key}, crc, body FROM {table.name} WHERE {table.key} = ?",
+                    (table.name, key),
+                )
+                table.delete(key, key)
+                self._save_counters()
+        except StoreError:
+            super()._leave_out(table, key, what)
+        else:
+            self.notices.append(f"{what} on disk; the row was set aside in table 'damaged'")
 
 
 def _runs(seqs: Sequence[int]) -> Iterator[tuple[int, int]]:

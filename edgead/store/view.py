@@ -134,7 +134,9 @@ class StoreView:
             return self._spool.stats(self._acknowledged)
 
     def _leave_out(self, table: Table, key: int, what: str) -> None:
-        self.notices.append(f"{what} on disk and is left out")
+        notice = f"{what} on disk and is left out"
+        if notice not in self.notices:
+            self.notices.append(notice)
 
     def close(self) -> None:
         """Close the database."""

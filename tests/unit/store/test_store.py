@@ -329,6 +329,23 @@ def test_a_damaged_row_is_set_aside_and_the_rest_lives(
         assert connection.execute("SELECT count(*) FROM damaged").fetchone() == (1,)
 
 
+def test_a_damaged_row_is_left_out_even_while_the_disk_takes_nothing(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    commit_events(store, 1, 2)
+    store.close()
+    change(tmp_path, "UPDATE spool SET body = x'00' WHERE seq = 1")
+    store = open_store(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert waiting(store) == waiting(store) == ["id-2"]
+    assert store.notices == ["event 1 in the spool was damaged on disk and is left out"]
+    assert waiting(store) == ["id-2"]
+    assert store.notices[1:] == [
+        "event 1 in the spool was damaged on disk; the row was set aside in table 'damaged'"
+    ]
+    store.close()
+
+
 def test_an_event_that_cannot_be_read_blocks_nothing(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     commit_events(store, 1, 2)
