@@ -7,6 +7,7 @@ more than a stated number of readings; `forget_through` is the last journal entr
 """
 
 import heapq
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -46,6 +47,8 @@ class Engine:
             str, list[int]
         ] = {}  # series -> [first journal entry, readings] not in its snapshot
         self._unsaved_readings = 0
+        self._fresh_readings = 0  # noted since the last settle
+        self._folded = 0  # noted inputs whose readings are in _touched
         self._journal_end = 0
 
     # ------------------------------------------------------------------ series
@@ -110,7 +113,7 @@ class Engine:
         """
         out = Outcome()
         noted: list[journal.Row] = []
-        series_of, touched, counts = self.series, self._touched, self.counts
+        series_of, counts = self.series, self.counts
         for reading in readings:
             series_id, time_ns, value, quality = (
                 reading.series_id,
@@ -123,13 +126,13 @@ class Engine:
                 counts["unknown_series"] += 1
                 continue
             noted.append((series.key, time_ns, value, quality))
-            touched[series_id] = touched.get(series_id, 0) + 1
             series.feed((time_ns, value, quality), now_ns, out, counts)
             wait_ns = series.lateness_ns if series.pending else series.stale_after_ns
             if now_ns + wait_ns < series.scheduled_ns:
                 self._schedule(series, now_ns + wait_ns)
         if noted:
             self._noted.append(journal.fed(now_ns, noted))
+            self._fresh_readings += len(noted)
             counts["readings"] += len(noted)
         return out
 
@@ -210,7 +213,8 @@ class Engine:
         journal_readings : int, >= 0
             Readings that a restart may have to judge again; 0 saves every series that has unsaved inputs.
         """
-        excess = self._unsaved_readings + sum(self._touched.values()) - journal_readings
+        self._fold()
+        excess = self._unsaved_readings + self._fresh_readings - journal_readings
         if journal_readings and excess <= 0:
             return {}
         taken: dict[str, bytes] = {}
@@ -223,8 +227,9 @@ class Engine:
 
     def settle(self, journal_seq: int, saved: Iterable[str] = ()) -> None:
         """Say that the present entry and these snapshots are stored, the entry under this number."""
+        self._fold()
         self._journal_end = journal_seq
-        self._noted = []
+        self._noted, self._folded, self._fresh_readings = [], 0, 0
         for series_id in saved:
             self._unsaved_readings -= self._unsaved.pop(series_id, (0, 0))[1]
             self._touched.pop(series_id, None)
@@ -240,7 +245,17 @@ class Engine:
     @property
     def unsettled_readings(self) -> int:
         """Readings fed since the last `settle`."""
-        return sum(self._touched.values())
+        return self._fresh_readings
+
+    def _fold(self) -> None:
+        """Count the noted readings by series: here, once a commit, and not at each reading."""
+        for noted in self._noted[self._folded :]:
+            if isinstance(noted, journal.Fed):
+                for key, readings in Counter(array("i", noted.keys)).items():
+                    series = self._by_key.get(key)
+                    if series is not None:
+                        self._touched[series.series_id] = self._touched.get(series.series_id, 0) + readings
+        self._folded = len(self._noted)
 
     @property
     def forget_through(self) -> int:
