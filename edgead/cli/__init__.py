@@ -12,6 +12,7 @@ from edgead.cli.detect import detect
 from edgead.cli.device import check, run
 from edgead.cli.replay import replay
 from edgead.cli.status import status
+from edgead.cli.why import why
 from edgead.errors import ConfigError, EdgeADError, InvalidInput
 
 #: Exit codes: wrong usage, config or input; failure of the outer world; interrupted (128 + SIGINT).
@@ -39,7 +40,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, check, status, detect, replay, demo):
+for command in (run, check, status, why, detect, replay, demo):
     cli.add_command(command)
 
 

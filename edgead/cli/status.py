@@ -37,7 +37,7 @@ def status(config_file: str, as_json: bool) -> None:
     config = load(config_file)
     view = Store.read_only(Path(config.node.state_dir))
     try:
-        engine = _restore(config, view)
+        engine = restore(config, view)
         series = sorted(engine.series.values(), key=lambda each: each.series_id)
         if as_json:
             _print_json(config, view, series)
@@ -47,7 +47,7 @@ def status(config_file: str, as_json: bool) -> None:
         view.close()
 
 
-def _restore(config: "Config", view: "StoreView") -> "Engine":
+def restore(config: "Config", view: "StoreView") -> "Engine":
     """The engine as the agent would restore it now."""
     from edgead.agent.intake import Intake
     from edgead.bridge.topics import Topics

@@ -178,17 +178,9 @@ class Engine:
         out = Outcome()
         self._noted.append(journal.Commanded(now_ns, verb, series_id, until_ns))
         self._touched.setdefault(series_id, 0)
-        self._obey(series, verb, until_ns, out)
+        series.obey(verb, until_ns, out)
+        self._schedule(series, series.due_ns())
         return out
-
-    def _obey(self, series: Series, verb: journal.Verb, until_ns: int, out: Outcome) -> None:
-        if verb == "relearn":
-            series.relearn(out)
-        elif verb == "mute":
-            series.mute(until_ns, out)
-            self._schedule(series, until_ns)
-        else:
-            series.unmute(out)
 
     def flush(self) -> Outcome:
         """Judge every waiting reading: the end of a recording."""
@@ -338,4 +330,4 @@ class Engine:
                 if series is not None and included.get(series.series_id, 0) < seq:
                     series.act(asked, out)
         elif included.get(noted.series_id, 0) < seq and noted.series_id in self.series:
-            self._obey(self.series[noted.series_id], noted.verb, noted.until_ns, out)
+            self.series[noted.series_id].obey(noted.verb, noted.until_ns, out)

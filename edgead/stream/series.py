@@ -11,6 +11,7 @@ from operator import itemgetter
 
 from edgead.records import Event, EventKind, Phase, Verdict
 from edgead.stream.episode import Episode, event_id
+from edgead.stream.journal import Verb
 from edgead.stream.recent import Recent
 from edgead.stream.settings import SECOND_NS, SeriesSettings
 from edgead.univariate.streaming import StreamingDetector, make_detector
@@ -307,6 +308,15 @@ class Series:
         """Tell events again."""
         self.muted_until_ns = 0
         out.changed.add(self.series_id)
+
+    def obey(self, verb: Verb, until_ns: int, out: Outcome) -> None:
+        """Relearn, mute or unmute."""
+        if verb == "relearn":
+            self.relearn(out)
+        elif verb == "mute":
+            self.mute(until_ns, out)
+        else:
+            self.unmute(out)
 
     def relearn(self, out: Outcome) -> None:
         """Forget what was learned."""

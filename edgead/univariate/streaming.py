@@ -107,6 +107,10 @@ class StreamingDetector(Protocol):
         """
         ...
 
+    def explain(self) -> dict[str, float | str]:
+        """What the last judgement was made of, by names that docs/algorithms.md explains."""
+        ...
+
     def dump(self) -> bytes:
         """All state; loading it into a detector of the same name and settings continues bit for bit."""
         ...

@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from edgead.records import Reading  # noqa: E402
-from edgead.stream import Engine, EngineSettings, SeriesSettings  # noqa: E402
-from edgead.univariate.streaming import DetectorSettings, make_detector  # noqa: E402
+from edgead.records import Reading
+from edgead.stream import Engine, EngineSettings, SeriesSettings
+from edgead.univariate.streaming import DetectorSettings, make_detector
 
 S = 10**9
 BATCH = 256
@@ -100,7 +100,9 @@ def main() -> None:
     for count in options.series:
         alone, whole = (statistics.median(costs[count, instant]) for instant in (True, False))
         first = first or (alone, whole)
-        print(f"{count:6d}   {alone:5.2f} ({alone / first[0]:4.2f}x)   {whole:6.2f} ({whole / first[1]:4.2f}x)")
+        print(
+            f"{count:6d}   {alone:5.2f} ({alone / first[0]:4.2f}x)   {whole:6.2f} ({whole / first[1]:4.2f}x)"
+        )
 
 
 if __name__ == "__main__":

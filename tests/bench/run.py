@@ -1,7 +1,7 @@
 """All benches, one after the other: ``make bench``.
 
-Speed comes as ratios of interleaved runs and as counts; nothing here passes or fails.  ``--quick`` takes a fraction of the
-rounds.  Quality of the detectors (minutes) comes last.
+Speed comes as ratios of interleaved runs and as counts; nothing here passes or fails.  ``--quick`` takes a fraction of
+the rounds.  Quality of the detectors (minutes) comes last.
 """
 
 import argparse

@@ -1,0 +1,154 @@
+"""``edgead why``: why an alarm, and why none."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgead.cli.options import config_option
+from edgead.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from edgead.config import Config
+    from edgead.stream.why import Explanation
+
+#: What the detector's views look at, in words; the unit of their numbers.
+VIEWS = {
+    "jump": ("the step from the last reading", "typical steps"),
+    "innovation": ("the distance from the forecast", "typical innovations"),
+    "fluctuation": ("how much more than usual it fluctuates", "typical innovations"),
+    "salient": ("the distance from the forecast, weighed by its saliency", "typical innovations"),
+    "level": ("the distance of the level from the slow mean", "typical innovations"),
+    "noise": ("the scatter of the last readings", "typical innovations"),
+    "frozen": ("the run of identical readings", "readings"),
+    "season": ("the distance from the same moment of earlier seasons", "typical innovations"),
+}
+GATES = {
+    "learning": "it is still learning",
+    "direction": "the deviation is on the side that `direction` leaves out",
+    "min_abs": "the deviation is below `min_abs`",
+    "min_rel": "the deviation is below `min_rel` of the expected value",
+}
+
+
+@click.command(short_help="Explain an alarm, or why there was none.")
+@click.argument("series")
+@click.argument("time", required=False)
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="For programs: one object.")
+def why(series: str, time: str | None, config_file: str, as_json: bool) -> None:
+    """Explain the newest reading of a series, or the one at a time: value, band, score, what made it, gates, phase.
+
+    It judges again what the state directory holds since the state of the series was last saved; a reading from
+    before that cannot be explained any more.
+
+    \b
+    Examples:
+      edgead why press1.temp -c gateway.toml
+      edgead why press1.temp 2026-11-25T14:03:20Z -c gateway.toml
+      edgead why press1.temp 1763750000123 -c gateway.toml --json
+    """
+    from edgead.config import load
+
+    config = load(config_file)
+    explanation = _explain(config, series, None if time is None else _time_ns(time))
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(explanation))
+        return
+    for line in describe(explanation):
+        click.echo(line)
+
+
+def _time_ns(text: str) -> int:
+    from edgead.recording.cells import to_time
+
+    at_ns = to_time(text)
+    if at_ns is None:
+        raise InvalidInput(
+            f"TIME {text!r}: expected ISO 8601 such as 2026-11-25T14:03:20Z, or an epoch number"
+        )
+    return at_ns
+
+
+def _explain(config: "Config", series_id: str, at_ns: int | None) -> "Explanation":
+    from edgead.cli.results import iso
+    from edgead.cli.status import restore
+    from edgead.store import Store
+    from edgead.stream.why import explain
+
+    view = Store.read_only(Path(config.node.state_dir))
+    try:
+        known = restore(config, view).series
+        if series_id not in known:
+            near = get_close_matches(series_id, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {len(known)}, see edgead status"
+            raise InvalidInput(f"series {series_id!r}: unknown in {config.node.state_dir}{hint}")
+        saved = {name: (seq, blob) for name, seq, blob in view.snapshots() if name == series_id}
+        found = explain(
+            series_id, saved.get(series_id), view.journal(), known[series_id].settings, config.node.id, at_ns
+        )
+    finally:
+        view.close()
+    if found is None:
+        when = (
+            "yet" if at_ns is None else f"at or before {iso(at_ns)} that the state directory still explains"
+        )
+        raise InvalidInput(f"series {series_id!r}: no reading {when}")
+    return found
+
+
+def describe(explanation: "Explanation") -> list[str]:
+    """The explanation in sentences."""
+    from edgead.cli.results import iso
+
+    verdict = explanation.verdict
+    lines = [f"{verdict.series_id} at {iso(verdict.time_ns)}: {verdict.value:g} is {_judgement(explanation)}"]
+    if verdict.expected == verdict.expected:
+        lines.append(
+            f"expected   {verdict.expected:g}, normal from {verdict.lower:g} to {verdict.upper:g};"
+            f" score {verdict.score:.2f} (1 is the edge of normal), severity {verdict.severity:.2f}"
+        )
+    lines += _views(explanation)
+    if explanation.missing:
+        lines.append(f"gap        {explanation.missing} rows were missing before it")
+    lines.append(f"phase      {verdict.phase}" + _needed(explanation) + _episode(explanation))
+    lines.append("gates      " + ", ".join(f"{name} {value}" for name, value in explanation.gates.items()))
+    if explanation.before:
+        lines.append("before it  " + " ".join(f"{value:g}" for _, value in explanation.before))
+    return lines
+
+
+def _judgement(explanation: "Explanation") -> str:
+    if explanation.verdict.is_anomaly:
+        return "abnormal"
+    if explanation.held_back_by:
+        return f"outside the band and still no anomaly: {GATES[explanation.held_back_by]}"
+    return "not judged yet" if explanation.verdict.phase == "learning" else "normal"
+
+
+def _needed(explanation: "Explanation") -> str:
+    return f", {explanation.needed} more readings needed" if explanation.needed else ""
+
+
+def _episode(explanation: "Explanation") -> str:
+    from edgead.cli.results import iso
+
+    since = explanation.episode_since_ns
+    return f"; an anomaly is open since {iso(since)}" if since else "; no anomaly is open"
+
+
+def _views(explanation: "Explanation") -> list[str]:
+    """One line for each thing the detector looked at: the number, and the bound it is held against."""
+    parts = explanation.parts
+    lines = []
+    for name, (words, unit) in VIEWS.items():
+        if name in parts:
+            mark = "<- decided" if parts.get("view") == name else ""
+            number, bound = float(parts[name]), float(parts[f"{name}_bound"])
+            lines.append(f"  {words}: {number:.3g} {unit}, limit {bound:.3g} {mark}".rstrip())
+    if lines:
+        lines.insert(0, "looked at")
+    return lines
