@@ -299,7 +299,8 @@ int ead_fft_plan_init(ead_fft_plan *plan, size_t bytes, size_t n, int kind, ead_
  * Values are not checked: a NaN gives NaN.  Returns EAD_OK, EAD_E_STATE (no such plan) or EAD_E_WORK. */
 int ead_fft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
 
-/* Inverse transform, out[j] = 1/n sum of in[k] exp(+2 pi i j k / n); otherwise as ead_fft. */
+/* Inverse transform, out[j] = 1/n sum of in[k] exp(+2 pi i j k / n).  Otherwise as
+ * ead_fft. */
 int ead_ifft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
 
 /* Forward transform of n real values into the n/2 + 1 bins 0..n/2 (the others are their conjugates); a plan
@@ -309,7 +310,8 @@ int ead_ifft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_re
 int ead_rfft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
 
 /* Inverse of ead_rfft: n/2 + 1 pairs in, n values out; the imaginary parts of bin 0 and, for even n, of bin
- * n/2 are ignored. */
+ * n/2 are ignored.  Returns as
+ * ead_rfft. */
 int ead_irfft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
 
 /* ---------------------------------------------------------------- saliency map of a whole window */
@@ -471,7 +473,7 @@ int ead_spectral_judge(ead_spectral *state, const ead_slide_table *table, ead_wi
                        ead_verdict *out);
 
 /* The same for an array of readings, bit for bit; missing may be NULL for none.  Stops at the first error:
- * verdicts before it are right and learned. */
+ * verdicts before it are right and learned.  Returns as ead_spectral_judge. */
 int ead_spectral_judge_many(ead_spectral *state, const ead_slide_table *table, const ead_wide *values,
                             const uint64_t *missing, size_t count, ead_verdict *out);
 

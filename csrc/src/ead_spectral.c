@@ -12,9 +12,9 @@
 #include "ead_internal.h"
 
 #ifdef EAD_NO_DOUBLE
-#define WIDE_SQRT sqrtf
+#define WIDE_SQRT EAD_SQRTF
 #else
-#define WIDE_SQRT sqrt
+#define WIDE_SQRT EAD_SQRTD
 #endif
 
 #define STATE_MAGIC EAD_MAGIC('S' << 8 | 'D')
@@ -30,7 +30,7 @@
 #define TAIL_SHARE 0.02      /* share of a histogram that is its tail */
 #define TAIL_RISK 2e-3       /* a view passes its limit so often, at sensitivity 90 */
 #define SHAPE_MIN -0.5       /* of the Pareto tail; moments exist below 0.5 */
-#define SHAPE_MAX 0.45
+#define SHAPE_MAX ((ead_wide)0.45)
 #define MARGIN 1.3        /* on every limit, at sensitivity 90 */
 #define SALIENCY_MAX 0.65 /* above 2 / pi a saliency is a near-zero bin's doing */
 #define LEVEL_RATE 0.1    /* short mean of value and of innovation */

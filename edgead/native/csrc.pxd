@@ -154,6 +154,8 @@ cdef extern from "edgead_f32.h" nogil:
     int ead_spectral_check(const ead_spectral *state, size_t bytes, size_t n)
     int ead_spectral_judge(ead_spectral *state, const ead_slide_table *table, ead_wide value, uint64_t missing,
                            ead_verdict *out)
+    int ead_spectral_judge_many(ead_spectral *state, const ead_slide_table *table, const ead_wide *values,
+                               const uint64_t *missing, size_t count, ead_verdict *out)
     int ead_spectral_revise(ead_spectral *state, const ead_slide_table *table, size_t age, ead_wide value)
     uint64_t ead_spectral_needed(const ead_spectral *state)
     int ead_spectral_explain(const ead_spectral *state, ead_spectral_facts *out)
@@ -166,6 +168,8 @@ cdef extern from "edgead_f32.h" nogil:
     int ead32_spectral_check(const ead32_spectral *state, size_t bytes, size_t n)
     int ead32_spectral_judge(ead32_spectral *state, const ead32_slide_table *table, ead_wide value, uint64_t missing,
                            ead_verdict *out)
+    int ead32_spectral_judge_many(ead32_spectral *state, const ead32_slide_table *table, const ead_wide *values,
+                               const uint64_t *missing, size_t count, ead_verdict *out)
     int ead32_spectral_revise(ead32_spectral *state, const ead32_slide_table *table, size_t age, ead_wide value)
     uint64_t ead32_spectral_needed(const ead32_spectral *state)
     int ead32_spectral_explain(const ead32_spectral *state, ead_spectral_facts *out)
