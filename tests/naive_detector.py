@@ -255,10 +255,11 @@ class Detector:
         found = False
         for k, tail in enumerate(self.tails):
             bar = self.bar(k, views[k], tail.exceeded_at(2e-3), 1.3 * self.boost)
-            tail.peak *= 1 - 2 * math.log(2) / max(self.n, 512)
-            if 0 < bar <= views[k]:
-                found = True
+            tail.peak *= 1 - math.log(2) / max(self.n, 512)
+            told = 0 < bar <= views[k]
+            if told or self.repeat:
                 tail.peak = max(tail.peak, views[k])
+            found |= told
         return found
 
     def learn_tails(self, views, weight):

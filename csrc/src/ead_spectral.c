@@ -71,7 +71,7 @@
                                */
 #define MARGIN_SLOPE 0.01     /* a point of sensitivity below 90 */
 #define MARGIN_SLOPE_TOP 0.03 /* above 90: the margin is 1 at 100 */
-#define PEAK_MEMORY_MIN 512   /* peaks halve in half a window, at least in half of this */
+#define PEAK_MEMORY_MIN 512   /* peaks halve in a window, at least in so many rows */
 #define LN2 0.6931471805599453
 #define UNKNOWN_SCORE 2.0 /* of a first change after a constant past */
 #define SCORE_MAX 1e6
@@ -620,11 +620,11 @@ static int is_event_row(ead_spectral *state)
     int found = 0;
     for (int view = 0; view < VIEWS; view++) {
         ead_wide limit = bar(state, view, x->tails[view].limit, (ead_wide)MARGIN * x->boost);
+        int told = limit > 0 && x->views[view] >= limit;
         x->tails[view].peak *= x->fade;
-        if (limit <= 0 || x->views[view] < limit)
-            continue;
-        found = 1;
-        x->tails[view].peak = larger(x->tails[view].peak, x->views[view]);
+        if (told || state->repeat) /* what grows within an event is part of it */
+            x->tails[view].peak = larger(x->tails[view].peak, x->views[view]);
+        found |= told;
     }
     return found;
 }
@@ -874,7 +874,7 @@ int ead_spectral_init(ead_spectral *state, size_t bytes, size_t n, const ead_spe
     state->wide_size = sizeof(ead_wide);
     state->n = (uint32_t)n;
     state->x.boost = 1;
-    state->x.fade = 1 - (ead_wide)(2 * LN2) / (ead_wide)(n > PEAK_MEMORY_MIN ? n : PEAK_MEMORY_MIN);
+    state->x.fade = 1 - (ead_wide)LN2 / (ead_wide)(n > PEAK_MEMORY_MIN ? n : PEAK_MEMORY_MIN);
     for (int view = 0; view < VIEWS; view++)
         state->x.tails[view].weight = 1;
     int status = ead_slide_init(slide_of(state), ead_slide_size(n, 0), n, 0);
