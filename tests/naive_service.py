@@ -351,10 +351,14 @@ def limit(m, alpha=0.05):
 
 
 def ranking(x, sign, mode):
-    """Places of the points from the most extreme on; mode `last` puts the last point first among its equals."""
-    tie = np.arange(len(x))
+    """Places of the points from the most extreme on.
+
+    Equal values: later places first on the upper side, earlier ones on the lower; mode `last` puts the last point
+    first among its equals.
+    """
+    tie = -sign * np.arange(len(x))
     if mode == "last":
-        tie[-1] = -1
+        tie[-1] = -len(x)
     return np.lexsort((tie, -sign * x))
 
 

@@ -183,7 +183,7 @@ int ead_svc_spline(const double *v, size_t n, size_t inner, double *out, double 
  * Source: Cleveland et al., J. Official Statistics 6 (1990) 3-73.
  *   period          2..(n - 1) / 2, else EAD_E_RANGE
  *   trend, season   n values out each
- *   work            ead_svc_stl_work_len(n, period) elements: at most 12 n + 32 */
+ *   work            ead_svc_stl_work_len(n, period) elements: at most 15 n + 64 */
 size_t ead_svc_stl_work_len(size_t n, size_t period);
 int ead_svc_stl(const double *y, size_t n, size_t period, double *trend, double *season, double *work,
                 size_t work_len);

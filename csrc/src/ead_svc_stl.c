@@ -36,45 +36,134 @@ static double tricube(double d, double h)
 
 struct loess {
     size_t n, span, jump;
-    const double *table;  /* tricube weights of a window in the middle, distances -(span-1)/2 .. (span-1)/2 */
+    /* of a window in the middle: tricube weights w, and w d and w d^2 where robustness weights break the
+     * symmetry; d = distance from the place that is fitted */
+    double *w, *wd, *wdd;
+    double total;         /* sum of w */
+    double *edge;         /* span weights of a window at an end */
     const double *robust; /* n weights, or NULL */
+    double *robust_y;     /* n products of weights and values */
 };
 
-struct moments {
-    double w, x, xx, y,
-        xy; /* weighted sums of 1, d, d^2, y, d y; d = distance from the place that is fitted */
-};
-
-static void add_moments(struct moments *m, double w, double d, double y)
+static void fill_tables(struct loess *s)
 {
-    const double wd = w * d, wy = w * y;
-    m->w += w;
-    m->x += wd;
-    m->xx += wd * d;
-    m->y += wy;
-    m->xy += wy * d;
+    const double h = (double)(s->span / 2);
+    s->total = 0.0;
+    for (size_t i = 0; i < s->span; i++) {
+        const double d = (double)i - h;
+        s->total += s->w[i] = tricube(fabs(d), h);
+        if (s->wd) {
+            s->wd[i] = s->w[i] * d;
+            s->wdd[i] = s->wd[i] * d;
+        }
+    }
 }
 
-static struct moments middle_moments(const struct loess *s, const double *y, const double *robust)
+struct moments {
+    double w, x, xx, y, xy; /* weighted sums of 1, d, d^2, y, d y */
+};
+
+static double sum_lanes(const double *lane)
 {
-    struct moments lane[LANES] = {{0, 0, 0, 0, 0}};
-    const double reach = (double)(s->span / 2);
+    return (lane[0] + lane[2]) + (lane[1] + lane[3]);
+}
+
+static double dot(const double *a, const double *b, size_t n)
+{
+    double sum[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            sum[k] += a[i + k] * b[i + k];
+    for (; i < n; i++)
+        sum[0] += a[i] * b[i];
+    return sum_lanes(sum);
+}
+
+/* Moments of a window in the middle that starts at `left`, from the tables. */
+static struct moments middle_moments(const struct loess *s, size_t left)
+{
+    const double *r = s->robust + left, *ry = s->robust_y + left;
+    double w[LANES] = {0}, x[LANES] = {0}, xx[LANES] = {0}, y[LANES] = {0}, xy[LANES] = {0};
     size_t i = 0;
     for (; i + LANES <= s->span; i += LANES)
-        for (size_t k = 0; k < LANES; k++)
-            add_moments(&lane[k], robust ? s->table[i + k] * robust[i + k] : s->table[i + k],
-                        (double)(i + k) - reach, y[i + k]);
-    for (; i < s->span; i++)
-        add_moments(&lane[0], robust ? s->table[i] * robust[i] : s->table[i], (double)i - reach, y[i]);
-    struct moments sum = lane[0];
-    for (size_t k = 1; k < LANES; k++) {
-        sum.w += lane[k].w;
-        sum.x += lane[k].x;
-        sum.xx += lane[k].xx;
-        sum.y += lane[k].y;
-        sum.xy += lane[k].xy;
+        for (size_t k = 0; k < LANES; k++) {
+            w[k] += s->w[i + k] * r[i + k];
+            x[k] += s->wd[i + k] * r[i + k];
+            xx[k] += s->wdd[i + k] * r[i + k];
+            y[k] += s->w[i + k] * ry[i + k];
+            xy[k] += s->wd[i + k] * ry[i + k];
+        }
+    for (; i < s->span; i++) {
+        w[0] += s->w[i] * r[i];
+        x[0] += s->wd[i] * r[i];
+        xx[0] += s->wdd[i] * r[i];
+        y[0] += s->w[i] * ry[i];
+        xy[0] += s->wd[i] * ry[i];
     }
-    return sum;
+    const struct moments m = {sum_lanes(w), sum_lanes(x), sum_lanes(xx), sum_lanes(y), sum_lanes(xy)};
+    return m;
+}
+
+/* Tricube weights w[0..count-1] for the distances 0, 1, .. and reach h; `int` converts to double in vectors.
+ */
+static void tricube_row(double *w, int count, double h)
+{
+    const int near = (int)(0.001 * h), far = (int)(0.999 * h), last = far < count - 1 ? far : count - 1;
+    const double scale = 1.0 / h;
+    int d = 0;
+    for (; d <= near && d < count; d++)
+        w[d] = 1.0;
+    for (; d <= last; d++) {
+        const double r = (double)d * scale, c = 1.0 - r * r * r;
+        w[d] = c * c * c;
+    }
+    for (; d < count; d++)
+        w[d] = 0.0;
+}
+
+struct lanes {
+    double w[LANES], x[LANES], xx[LANES], y[LANES], xy[LANES];
+};
+
+static void add_point(struct lanes *sum, size_t lane, double w, double d, double y)
+{
+    sum->w[lane] += w;
+    sum->x[lane] += w * d;
+    sum->xx[lane] += w * d * d;
+    sum->y[lane] += w * y;
+    sum->xy[lane] += w * d * y;
+}
+
+/* Adds the points at distances first..reach on one side of *y: side = 1 behind it, -1 before it. */
+static void add_side(struct lanes *sum, const double *w, const double *y, const double *robust, int first,
+                     int reach, int side)
+{
+    int d = first;
+    for (; d + LANES <= reach + 1; d += LANES)
+        for (int k = 0; k < LANES; k++) {
+            const int at = side * (d + k);
+            add_point(sum, (size_t)k, robust ? w[d + k] * robust[at] : w[d + k], (double)at, y[at]);
+        }
+    for (; d <= reach; d++)
+        add_point(sum, 0, robust ? w[d] * robust[side * d] : w[d], (double)(side * d), y[side * d]);
+}
+
+/* Moments of the window left..left + count - 1 about place x, anywhere. */
+static struct moments edge_moments(const struct loess *s, const double *y, size_t left, size_t count,
+                                   size_t x)
+{
+    const int before = (int)(x - left), behind = (int)(count - 1) - before;
+    const double extra = s->span > s->n ? floor((double)(s->span - s->n) / 2.0) : 0.0;
+    const int longer = before > behind ? before : behind;
+    const double *robust = s->robust ? s->robust + x : NULL;
+    struct lanes sum = {{0}, {0}, {0}, {0}, {0}};
+    tricube_row(s->edge, longer + 1, (double)longer + extra);
+    add_side(&sum, s->edge, y + x, robust, 0, behind, 1);
+    add_side(&sum, s->edge, y + x, robust, 1, before, -1);
+    const struct moments m = {sum_lanes(sum.w), sum_lanes(sum.x), sum_lanes(sum.xx), sum_lanes(sum.y),
+                              sum_lanes(sum.xy)};
+    return m;
 }
 
 /* Fit at place x (0-based). */
@@ -83,18 +172,10 @@ static double fit_at(const struct loess *s, const double *y, size_t x)
     const size_t count = ead_svc_i_min(s->span, s->n), half = (s->span + 1) / 2;
     size_t left = x + 1 > half ? x + 1 - half : 0;
     left = ead_svc_i_min(left, s->n - count);
-    const size_t right = left + count - 1;
-    const double extra = s->span > s->n ? floor((double)(s->span - s->n) / 2.0) : 0.0;
-    const double h = (double)(x - left > right - x ? x - left : right - x) + extra;
-    struct moments m = {0, 0, 0, 0, 0};
-    if (s->span <= s->n && x - left == right - x) {
-        m = middle_moments(s, y + left, s->robust ? s->robust + left : NULL);
-    } else {
-        for (size_t i = left; i <= right; i++) {
-            const double d = (double)i - (double)x, w = tricube(fabs(d), h);
-            add_moments(&m, s->robust ? w * s->robust[i] : w, d, y[i]);
-        }
-    }
+    const int middle = s->span <= s->n && x - left == left + count - 1 - x;
+    if (middle && !s->robust)
+        return dot(s->w, y + left, s->span) / s->total;
+    const struct moments m = middle ? middle_moments(s, left) : edge_moments(s, y, left, count, x);
     if (!(m.w > 0.0))
         return y[x];
     const double centre = m.x / m.w, spread = m.xx / m.w - centre * centre, level = m.y / m.w;
@@ -107,6 +188,9 @@ static void smooth(const struct loess *s, const double *y, double *out)
 {
     const size_t n = s->n, jump = ead_svc_i_min(s->jump, n - 1);
     size_t at = 0;
+    if (s->robust)
+        for (size_t i = 0; i < n; i++)
+            s->robust_y[i] = s->robust[i] * y[i];
     out[0] = fit_at(s, y, 0);
     while (at < n - 1) {
         const size_t next = ead_svc_i_min(at + jump, n - 1);
@@ -116,13 +200,6 @@ static void smooth(const struct loess *s, const double *y, double *out)
             out[i] = out[at] + step * (double)(i - at);
         at = next;
     }
-}
-
-static void fill_table(double *table, size_t span)
-{
-    const double h = (double)(span / 2);
-    for (size_t i = 0; i < span; i++)
-        table[i] = tricube(fabs((double)i - h), h);
 }
 
 /* ---------------------------------------------------------------- season */
@@ -237,8 +314,8 @@ size_t ead_svc_stl_work_len(size_t n, size_t period)
 {
     if (n > EAD_SVC_MAX_LEN || period < 2 || n <= 2 * period)
         return 0;
-    const size_t tables = trend_span(n, period) + next_odd(period), weights = 4 * (n / period + 2);
-    return 2 * n + (n + 2 * period) + 8 * period + tables + weights;
+    const size_t tables = 4 * trend_span(n, period) + next_odd(period), weights = 4 * (n / period + 2);
+    return 3 * n + (n + 2 * period) + 8 * period + tables + weights;
 }
 
 int ead_svc_stl(const double *y, size_t n, size_t period, double *trend, double *season, double *work,
@@ -250,16 +327,18 @@ int ead_svc_stl(const double *y, size_t n, size_t period, double *trend, double 
         return EAD_E_RANGE;
     if (work_len < ead_svc_stl_work_len(n, period))
         return EAD_E_WORK;
-    double *robust = work, *spare = robust + n, *extended = spare + n, *ends = extended + n + 2 * period;
     const size_t span = trend_span(n, period), low = next_odd(period), rows = n / period;
-    double *trend_table = ends + 8 * period, *low_table = trend_table + span, *weights = low_table + low;
-    fill_table(trend_table, span);
-    fill_table(low_table, low);
+    double *robust = work, *spare = robust + n, *robust_y = spare + n, *extended = robust_y + n;
+    double *ends = extended + n + 2 * period, *tables = ends + 8 * period, *edge = tables + 3 * span;
+    double *low_table = edge + span, *weights = low_table + low;
+    struct loess low_pass = {n, low, (low + 9) / 10, low_table, NULL, NULL, 0.0, edge, NULL, NULL};
+    struct loess trend_pass = {n,   span, (span + 9) / 10, tables,  tables + span, tables + 2 * span,
+                               0.0, edge, robust,          robust_y};
+    fill_tables(&low_pass);
+    fill_tables(&trend_pass);
     const struct seasonal phases = {n, period, weights, weights + 2 * (rows + 2)};
     const struct ends e = {ends, ends + 4 * period};
     fill_phase_weights(&phases, rows);
-    const struct loess low_pass = {n, low, (low + 9) / 10, low_table, NULL};
-    struct loess trend_pass = {n, span, (span + 9) / 10, trend_table, NULL};
     for (size_t i = 0; i < n; i++) {
         trend[i] = 0.0;
         robust[i] = 1.0;
@@ -281,7 +360,6 @@ int ead_svc_stl(const double *y, size_t n, size_t period, double *trend, double 
         }
         smooth(&trend_pass, spare, trend);
         robustness(y, trend, season, n, robust, spare);
-        trend_pass.robust = robust;
     }
     return EAD_OK;
 }

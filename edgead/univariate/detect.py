@@ -208,7 +208,7 @@ def _judge(series: Series, request: Request, mode: Mode) -> Found:
 
     def detector(v: FloatArray, share: float) -> Found:
         if fast:
-            return detect_residual(v, share, alpha, mode)
+            return detect_residual(v, share, mode, request.boundary == "v2")
         return detect_threshold(v, passed, share, alpha, mode)
 
     found = detector(y, ratio)

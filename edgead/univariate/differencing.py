@@ -54,7 +54,8 @@ def judge_differences(v: FloatArray, found: Found, ratio: float, detector: Detec
     later = new[new > 0]
     first = float(v[1] - v[0])
     for own, change in ((found.expected, more.expected), (found.trend, more.trend)):
-        own[later] = own[later - 1] + _steps(change, first, order)[later]
+        if own is not None and change is not None:
+            own[later] = own[later - 1] + _steps(change, first, order)[later]
     found.flags[new] = True
     found.negative[new] = ~(found.expected[new] < v[new])
     if found.score is not None and more.score is not None:

@@ -22,7 +22,7 @@ class Found:
         Which detector judged.
     flags : ndarray of bool, shape (n,)
     expected, trend : ndarray of float64, shape (n,)
-        Unit of the series.
+        Unit of the series; `trend` is None where nobody asked for it.
     score : ndarray of float64, shape (n,), optional
         0..1, of the spectral residual only.
     negative : ndarray of bool, shape (n,)
@@ -32,7 +32,7 @@ class Found:
     model: ModelName
     flags: BoolArray
     expected: FloatArray
-    trend: FloatArray
+    trend: FloatArray | None
     score: FloatArray | None = None
     negative: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))
 
@@ -42,6 +42,7 @@ class Found:
 
     def at(self, places: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> "Found":
         """The same at some places of the series only."""
-        score = None if self.score is None else self.score[places]
-        arrays = (self.flags[places], self.expected[places], self.trend[places])
-        return Found(self.model, *arrays, score, self.negative[places])
+        trend, score = (None if x is None else x[places] for x in (self.trend, self.score))
+        return Found(
+            self.model, self.flags[places], self.expected[places], trend, score, self.negative[places]
+        )

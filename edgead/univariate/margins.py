@@ -107,7 +107,7 @@ def _first_widths(v: FloatArray, found: Found, sensitivity: int) -> FloatArray:
 
 def _second_version(v: FloatArray, found: Found, flags: BoolArray, sensitivity: int) -> Band:
     e = found.expected
-    unit = _units(found.trend, flags)
+    unit = _units(e if found.trend is None else found.trend, flags)
     delta, off = unit * HALF_WIDTHS[sensitivity], np.abs(v - e)
     wide = off + delta / 2
     above = v > e

@@ -62,11 +62,17 @@ class _Column:
     def __init__(self, x: FloatArray) -> None:
         self.x = x
         self.median, self.mad = svc_median(x)
+        self.ascending: IndexArray = svc_order(x).astype(np.int64)
 
     def order(self, sign: int, mode: Mode) -> IndexArray:
-        """Places from the most extreme value on; in mode ``"last"`` the last point is first among its equals."""
-        order = svc_order(-self.x if sign > 0 else self.x).astype(np.int64)
-        if mode == "last":
+        """Places from the most extreme value on.
+
+        Among equals later places come first on the upper side and earlier ones on the lower; in mode ``"last"`` the
+        last point comes first.
+        """
+        order = self.ascending[::-1] if sign > 0 else self.ascending
+        if mode == "last" and sign < 0:
+            order = order.copy()
             last = len(order) - 1
             place = int(np.flatnonzero(order == last)[0])
             first = place - int(np.count_nonzero(self.x == self.x[last])) + 1

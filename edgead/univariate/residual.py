@@ -25,8 +25,8 @@ NEAR_MEAN = 1.5
 SCORE_OFFSET = THRESHOLD / 11.5
 
 
-def detect_residual(v: FloatArray, ratio: float, alpha: float, mode: Mode) -> Found:
-    """Judge a fast series; `alpha` is not used by this detector."""
+def detect_residual(v: FloatArray, ratio: float, mode: Mode, with_trend: bool) -> Found:
+    """Judge a fast series; `with_trend` asks for the trend of the expected values."""
     most = max(int(len(v) * ratio), 1)
     score, model = _last_scores(v, most) if mode == "last" else (_scores(v, mode), "SpectralResidual")
     flags = np.zeros(len(v), np.bool_)
@@ -34,7 +34,8 @@ def detect_residual(v: FloatArray, ratio: float, alpha: float, mode: Mode) -> Fo
     flags[ranked[score[ranked] >= THRESHOLD]] = True
     calm = score <= CALM
     expected = _expected_last(v, calm) if mode == "last" else trailing_mean(_calm_values(v, calm), 5)
-    return Found(model, flags, expected, trend(expected), np.clip(score - SCORE_OFFSET, 0, 1))
+    level = trend(expected) if with_trend else None
+    return Found(model, flags, expected, level, np.clip(score - SCORE_OFFSET, 0, 1))
 
 
 def _scores(v: FloatArray, mode: Mode) -> FloatArray:
