@@ -4,8 +4,25 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-GRANULARITIES = ("none", "yearly", "monthly", "weekly", "daily", "hourly", "minutely", "secondly", "microsecond")
-SECONDS = {"weekly": 604800, "daily": 86400, "hourly": 3600, "minutely": 60, "secondly": 1, "microsecond": 0.001}
+GRANULARITIES = (
+    "none",
+    "yearly",
+    "monthly",
+    "weekly",
+    "daily",
+    "hourly",
+    "minutely",
+    "secondly",
+    "microsecond",
+)
+SECONDS = {
+    "weekly": 604800,
+    "daily": 86400,
+    "hourly": 3600,
+    "minutely": 60,
+    "secondly": 1,
+    "microsecond": 0.001,
+}
 IMPUTE = ("auto", "previous", "linear", "fixed", "zero", "notFill")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -76,12 +93,26 @@ def valid(r, longest=300, gaps=True):
     return mode, request
 
 
-JUNK = (None, True, False, -1, 0, 1, 1.5, "", "7", "hourly", [], {}, [1], float("nan"), float("inf"), 10**400, -(2**63), "\x00", 1e308)
+JUNK = (
+    None, True, False, -1, 0, 1, 1.5, "", "7", "hourly", [], {}, [1], float("nan"), float("inf"), 10**400, -(2**63),
+    "\x00", 1e308,
+)  # fmt: skip
 FIELDS = (
     "series", "granularity", "customInterval", "period", "maxAnomalyRatio", "sensitivity", "imputeMode",
     "imputeFixedValue", "boundaryVersion", "alpha", "threshold", "stableTrendWindow", "detector", "\ud800",
 )  # fmt: skip
-EXTREMES = (float("nan"), float("inf"), 1e100, -1e100, 1e101, 1e-300, 5e-324, 0.0, -0.0, 1e16, True, None, "3", "x", "nan", 10**320)
+EXTREMES = (
+    float("nan"), float("inf"), 1e100, -1e100, 1e101, 1e-300, 5e-324, 0.0, -0.0, 1e16, True, None, "3", "x", "nan",
+    10**320,
+)  # fmt: skip
+
+
+def rescale(series, largest):
+    """Give the numbers of a series, as far as there are any, this largest size."""
+    numbers = [p for p in series if type(p["value"]) is float]
+    size = max((abs(p["value"]) for p in numbers), default=0.0) or 1.0
+    for p in numbers:
+        p["value"] = p["value"] / size * largest
 
 
 def wild(r, longest=9000):
@@ -95,9 +126,7 @@ def wild(r, longest=9000):
         if what == 0:
             series[i]["value"] = EXTREMES[r.integers(len(EXTREMES))]
         elif what == 1:
-            scale = float(r.choice([1e100, 1e-300, 1e-310, 1e50])) / max(1.0, max(abs(p["value"]) for p in series if type(p["value"]) is float) or 1.0)
-            for p in series:
-                p["value"] = p["value"] * scale if type(p["value"]) is float else p["value"]
+            rescale(series, float(r.choice([1e100, 1e-300, 1e-310, 1e50])))
         elif what == 2:
             series[i]["timestamp"] = series[i - 1].get("timestamp")
         elif what == 3:
@@ -105,7 +134,9 @@ def wild(r, longest=9000):
         elif what == 4:
             request[FIELDS[r.integers(1, len(FIELDS))]] = JUNK[r.integers(len(JUNK))]
         elif what == 5:
-            request["period"] = int(r.choice([2, 3, 5, len(series) // 2, (len(series) - 1) // 2, 4320, 10**9]))
+            request["period"] = int(
+                r.choice([2, 3, 5, len(series) // 2, (len(series) - 1) // 2, 4320, 10**9])
+            )
         elif r.random() < 0.2:
             series[i] = JUNK[r.integers(len(JUNK))]
             break
