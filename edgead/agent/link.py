@@ -64,7 +64,7 @@ class Link:
 
     def settled(self) -> None:
         """The broker has taken our subscriptions, and dropped those that left the configuration."""
-        if self._bridge is not None and self._bridge.subscribed:
+        if self._bridge is not None:
             self._remember(self._bridge.filters)
 
     def _recall(self) -> list[str]:

@@ -27,6 +27,7 @@ from edgead.bridge.inbox import (
     Fault,
     Incoming,
     Message,
+    Subscribed,
     TooLarge,
 )
 from edgead.bridge.messages import Info
@@ -165,6 +166,8 @@ class Agent:
                 self.saving.receive(item.token)
             elif isinstance(item, Connected):
                 self._greet(now_ns)
+            elif isinstance(item, Subscribed):
+                self._link.settled()
             else:
                 self._hear(item)
         self._feed(readings, now_ns)
@@ -268,7 +271,6 @@ class Agent:
     def _greet(self, now_ns: int) -> None:
         """Birth, in the order of docs/mqtt-api.md; the bridge has subscribed and said online before."""
         self._connected = True
-        self._link.settled()
         info = Info(
             ts=now_ns // 10**6,
             node=self.config.node.id,

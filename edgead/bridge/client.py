@@ -6,6 +6,7 @@ packet ids least of all, can leak into the next.  What fails is told on the inbo
 made again.
 """
 
+import itertools
 import logging
 import select
 import socket
@@ -23,7 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgead.bridge import reasons
-from edgead.bridge.inbox import Connected, Delivered, Disconnected, Fault, Inbox, Incoming
+from edgead.bridge.inbox import Connected, Delivered, Disconnected, Fault, Inbox, Incoming, Subscribed
 from edgead.bridge.messages import Status, to_ms
 from edgead.bridge.packets import PINGREQ, WRITE_BYTES, ConnectionClosed, PacketSocket, ProtocolError, pubacks
 from edgead.bridge.settings import Backoff, BridgeSettings, dial, tls_context
@@ -35,6 +36,9 @@ FILTERS_PER_SUBSCRIBE: Final = 50
 
 SETTLED_AFTER_S: Final = 10.0
 """A connection that lasts this long was a good one: the next failure waits the shortest time again."""
+
+# Numbers of connections; of the process and not of a bridge: after a reload a new bridge feeds the same inbox.
+_generations = itertools.count(1)
 
 _log = logging.getLogger("edgead.bridge")
 
@@ -95,7 +99,6 @@ class Bridge:
         if settings.tls is not None:
             tls_context(settings.tls)
         self._link: _Link | None = None
-        self._generation = 0
         self._thrown_out = 0
         self._stop_at: float | None = None
         self._clean = False
@@ -263,8 +266,7 @@ class Bridge:
 
     def _connect_and_serve(self) -> None:
         """One connection from beginning to end; returns only after a clean stop."""
-        self._generation += 1
-        link = self._link = _Link(self, self._generation)
+        link = self._link = _Link(self, next(_generations))
         link.connect()
         poll = select.poll()
         poll.register(self._wake_r, select.POLLIN)
@@ -393,6 +395,7 @@ class _Link:
         client.max_queued_messages_set(settings.window)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         client.on_publish = self._on_publish
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -445,7 +448,8 @@ class _Link:
             _, mid = client.subscribe([(each, self._subscribe_options()) for each in some])
             self._subscribing[mid] = some
         if self._bridge.abandoned:
-            client.unsubscribe(list(self._bridge.abandoned))
+            _, mid = client.unsubscribe(list(self._bridge.abandoned))
+            self._subscribing[mid] = ()
         # SUBACK may come behind thousands of messages that the broker kept for us: nothing waits for it.
         self._announce("online")
         self.connected_at = self._bridge.monotonic()
@@ -468,7 +472,17 @@ class _Link:
                 self._bridge.inbox.tell(
                     Fault(f"the broker refused the subscription to {wanted}: {code.getName()}")
                 )
-        self.subscribed = not self._subscribing
+        self._answered()
+
+    def _on_unsubscribe(self, client: Any, userdata: Any, mid: int, codes: Any, properties: Any) -> None:
+        self._subscribing.pop(mid, None)
+        self._answered()
+
+    def _answered(self) -> None:
+        """When the last answer is there, say so."""
+        if not self._subscribing and not self.subscribed:
+            self.subscribed = True
+            self._bridge.inbox.tell(Subscribed())
 
     def _announce(self, state: Literal["online", "offline"]) -> int | None:
         status = Status(ts=to_ms(self._bridge.clock_ns()), state=state)

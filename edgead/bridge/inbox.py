@@ -76,6 +76,10 @@ class Connected(msgspec.Struct, frozen=True):
     session_present: bool
 
 
+class Subscribed(msgspec.Struct, frozen=True):
+    """The broker has answered all subscriptions, and dropped those that the configuration no longer has."""
+
+
 class Disconnected(msgspec.Struct, frozen=True):
     """The connection is gone, or could not be made; `publish` handles not yet delivered are void.
 
@@ -116,7 +120,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 Message = Incoming | TooLarge
-Control = Connected | Disconnected | Delivered | Fault
+Control = Connected | Subscribed | Disconnected | Delivered | Fault
 
 
 class Inbox:
@@ -183,7 +187,7 @@ class Inbox:
 
         Parameters
         ----------
-        event : Connected, Disconnected, Delivered or Fault
+        event : Connected, Subscribed, Disconnected, Delivered or Fault
             What happened.
         meanwhile : callable, optional
             Called before anybody can take the event.
@@ -208,7 +212,7 @@ class Inbox:
         self.announces_connection = False
         for each in self._control:
             was_connected = was_connected or (type(each) is Disconnected and each.was_connected)
-        kept = [each for each in self._control if type(each) not in (Connected, Disconnected)]
+        kept = [each for each in self._control if type(each) not in (Connected, Subscribed, Disconnected)]
         self._control.clear()
         self._control.extend(kept)
         return Disconnected(event.reason, was_connected)

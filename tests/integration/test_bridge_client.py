@@ -12,7 +12,16 @@ import pytest
 
 from edgead.bridge.client import Bridge
 from edgead.bridge.commands import Commands
-from edgead.bridge.inbox import Connected, Delivered, Disconnected, Fault, Inbox, Incoming, TooLarge
+from edgead.bridge.inbox import (
+    Connected,
+    Delivered,
+    Disconnected,
+    Fault,
+    Inbox,
+    Incoming,
+    Subscribed,
+    TooLarge,
+)
 from edgead.bridge.settings import Backoff, BridgeSettings, TlsSettings
 from edgead.errors import InvalidInput, StoreError
 from tests.integration.bridge_world import (
@@ -192,6 +201,19 @@ def test_tokens_of_an_earlier_connection_acknowledge_nothing(broker: Mosquitto) 
         assert here.payloads() == numbered(2, start=1)
 
 
+def test_tokens_of_an_earlier_bridge_on_the_same_inbox_acknowledge_nothing(broker: Mosquitto) -> None:
+    inbox = Inbox()
+    with world(broker.port, inbox=inbox) as first:
+        first.until_subscribed()
+        publish(broker.port, "plant/a", numbered(3))
+        first.until(lambda: len(first.payloads()) >= 3)
+    with world(broker.port, inbox=inbox) as second:
+        second.until(lambda: len(second.payloads()) >= 3)
+        second.bridge.acknowledge([each.token for each in first.of(Incoming)])
+    with world(broker.port) as third:
+        third.until(lambda: len(third.payloads()) >= 3)
+
+
 def test_a_broker_that_hangs_is_noticed_by_the_keepalive(broker: Mosquitto) -> None:
     with world(broker.port, keepalive_s=1) as here:
         here.until_subscribed()
@@ -360,7 +382,7 @@ def test_filters_that_the_configuration_no_longer_has_are_unsubscribed(broker: M
         here.until_subscribed()
         filters = here.bridge.filters
     with world(broker.port, filters=["plant/#"], previous_filters=filters) as here:
-        here.until_subscribed()
+        here.until_kind(Subscribed)
         publish(broker.port, "yard/a", [b"unwanted"])
         publish(broker.port, "plant/a", [b"wanted"])
         here.until(lambda: here.payloads())
