@@ -10,6 +10,9 @@ from edgead.univariate.detect import prepare
 from edgead.univariate.request import STABLE_WINDOWS, Request, refuse
 from edgead.univariate.seasonal import stl
 
+#: Range of a trend, relative to the values, that is nothing but rounding.
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class ChangePointResult:
@@ -49,6 +52,8 @@ def detect_change_points(request: Request) -> ChangePointResult:
     with np.errstate(all="ignore"):
         series = prepare(request)
         y = stl(series.y, series.period).trend if series.period > 1 else series.y
+        if np.ptp(y) <= ROUNDING * np.abs(series.y).max():
+            y = np.zeros(len(y))  # a level trend: its changes are rounding
         threshold = request.threshold
         if threshold is None:
             threshold = 0.91 if request.granularity == "hourly" else 0.9

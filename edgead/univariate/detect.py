@@ -99,15 +99,17 @@ def detect_entire(request: Request) -> EntireResult:
     InvalidInput
         InvalidSeries or InvalidModelArgument: the points do not fit the grid, the period or each other.
     """
-    period, found, b = _detect(request, "entire")
+    done = run(request, "entire")
+    found, b = done.found, done.band
     flags, negative = b.flags, b.flags & found.negative
     arrays = (found.expected, b.upper, b.lower, flags, negative, flags & ~negative, b.severity)
-    return EntireResult(period, found.model, *arrays)
+    return EntireResult(done.period, found.model, *arrays)
 
 
 def detect_last(request: Request) -> LastResult:
     """Judge the last point from those before it; see `detect_entire`."""
-    period, found, b = _detect(request, "last")
+    done = run(request, "last")
+    found, b, period = done.found, done.band, done.period
     flag, negative = bool(b.flags[-1]), bool(found.negative[-1])
     window = 1 + (4 * period or WINDOWS.get(request.granularity, 1440))
     numbers = (float(found.expected[-1]), float(b.upper[-1]), float(b.lower[-1]))
@@ -115,7 +117,25 @@ def detect_last(request: Request) -> LastResult:
     return LastResult(period, found.model, window, *numbers, *flags, float(b.severity[-1]))
 
 
-def _detect(request: Request, mode: Mode) -> tuple[int, Found, Band]:
+@dataclass(frozen=True)
+class Outcome:
+    """Everything that a detection found at the request's points, before it is told.
+
+    Attributes
+    ----------
+    period : int
+        Points in one season, 0 if there is none.
+    found : Found
+    band : Band
+    """
+
+    period: int
+    found: Found
+    band: Band
+
+
+def run(request: Request, mode: Mode) -> Outcome:
+    """Detect; see `detect_entire` for what it raises."""
     # values of 1e100 and 1e-300 are allowed: overflow and division by zero decide comparisons, as in the service
     with np.errstate(all="ignore"):
         series = prepare(request)
@@ -123,7 +143,7 @@ def _detect(request: Request, mode: Mode) -> tuple[int, Found, Band]:
         b = band(request.values, found, request.sensitivity, request.boundary)
     if not all(np.isfinite(x).all() for x in (found.expected, b.upper, b.lower, b.severity)):
         raise refuse("InvalidSeries", "The values of 'series' are too large or too far apart to be judged.")
-    return series.period, found, b
+    return Outcome(series.period, found, b)
 
 
 # ---------------------------------------------------------------- which series, which period

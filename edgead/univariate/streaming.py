@@ -142,8 +142,16 @@ def _spectral_residual(settings: DetectorSettings) -> StreamingDetector:
     )
 
 
+def _service(settings: DetectorSettings) -> StreamingDetector:
+    """Loaded on first use: the service's detectors are many."""
+    from edgead.univariate.service_stream import ServiceDetector
+
+    return ServiceDetector(settings)
+
+
 _MAKERS: dict[str, Callable[[DetectorSettings], StreamingDetector]] = {
     "spectral-residual": _spectral_residual,
+    "service": _service,
 }
 
 #: Names that `make_detector` takes.
