@@ -1,0 +1,66 @@
+"""The one owner of onnxruntime: bytes in, arrays out.
+
+A session runs on one thread without the memory arena, so a model costs its own size, and the same window gives
+the same answer on the same machine.
+"""
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from edgead.errors import ModelPackageError
+
+Array = NDArray[np.float32]
+
+
+class Session:
+    """A loaded model.
+
+    Parameters
+    ----------
+    model : bytes
+        ONNX with one input of static shape; read with `edgead.package` first when it comes from outside.
+
+    Raises
+    ------
+    ModelPackageError
+        If onnxruntime refuses the model.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no narrower base
+            raise ModelPackageError(f"onnxruntime refuses the model: {error}") from error
+        entry = self._session.get_inputs()[0]
+        self._input = entry.name
+        self.shape: tuple[int, ...] = tuple(entry.shape)
+        self._outputs = [value.name for value in self._session.get_outputs()]
+
+    def run(self, window: Array) -> dict[str, Array]:
+        """Judge one window.
+
+        Parameters
+        ----------
+        window : ndarray of float32, shape `shape`
+            Scaled rows, oldest first.
+
+        Returns
+        -------
+        dict of str to ndarray
+            By name of the output.
+
+        Raises
+        ------
+        ModelPackageError
+            If the model fails on the window.
+        """
+        try:
+            values = self._session.run(self._outputs, {self._input: window})
+        except Exception as error:  # as above
+            raise ModelPackageError(f"onnxruntime failed: {error}") from error
+        return dict(zip(self._outputs, values, strict=True))

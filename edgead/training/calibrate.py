@@ -1,0 +1,216 @@
+"""Units and thresholds from held-back normal rows.
+
+Training rows are cut into contiguous folds; each fold is judged by parts fitted on the others, so that every row
+is judged as a new one will be.  The parts of the final network are then fitted on all rows.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgead.training import fit
+from edgead.training import network as net
+from edgead.training.backends import TorchOps
+
+FOLDS = 4
+#: The quantile of a part's normal values that counts 1.
+UNIT_QUANTILE = 0.995
+CHUNK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A network, its thresholds, and the joined and local votes of the held-back rows."""
+
+    constants: net.Constants
+    threshold: float
+    local_threshold: float
+    correlation_threshold: float
+    held: net.Array
+    held_local: net.Array
+
+
+def tail_threshold(values: NDArray[np.floating], risk: float) -> float:
+    """The value that a share `risk` of normal rows passes.
+
+    A generalised Pareto distribution fitted by moments to the excesses over the 98 % quantile (Siffer et al.,
+    Anomaly Detection in Streams with Extreme Value Theory, KDD 2017); a plain quantile where they are few.
+    """
+    start = float(np.quantile(values, 0.98))
+    excess = values[values > start].astype(np.float64) - start
+    if len(excess) < 10 or excess.mean() <= 0.0:
+        return max(float(np.quantile(values, 1.0 - risk)), 1e-6)
+    mean, variance = float(excess.mean()), max(float(excess.var()), 1e-18)
+    shape = 0.5 * (1.0 - mean * mean / variance)
+    scale = 0.5 * mean * (1.0 + mean * mean / variance)
+    ratio = risk * len(values) / len(excess)
+    step = -scale * np.log(ratio) if abs(shape) < 1e-6 else scale / shape * (ratio**-shape - 1.0)
+    return float(max(start + step, start, 1e-6))
+
+
+def folds(rows: int, start: int, gap: int) -> Iterator[tuple[NDArray[np.bool_], slice]]:
+    """Rows to fit on and rows to judge; `gap` rows between them are used by neither side's fit."""
+    edges = np.linspace(0, rows, FOLDS + 1).astype(int)
+    for first, last in pairwise(edges.tolist()):
+        fitted = np.ones(rows, bool)
+        fitted[:start] = False
+        fitted[max(first - gap, 0) : last + gap] = False
+        yield fitted, slice(first, last)
+
+
+def in_chunks(z: net.Array, lead: int, judge: Callable[[torch.Tensor], net.Array]) -> net.Array:
+    """Apply a function that needs `lead` earlier rows, a chunk of rows at a time."""
+    out = []
+    for start in range(lead, len(z), CHUNK_ROWS):
+        out.append(judge(torch.as_tensor(z[start - lead : start + CHUNK_ROWS])))
+    return np.concatenate(out)
+
+
+def judge_table(constants: net.Constants, z: net.Array) -> tuple[net.Array, net.Array]:
+    """Joined and local votes of every row that ends a whole window."""
+
+    def judge(part: torch.Tensor) -> net.Array:
+        out = net.judge(TorchOps(), constants, part)
+        return np.stack([out.joined.numpy(), out.local.numpy()], 1)
+
+    votes = in_chunks(z, constants.layout.window - 1, judge)
+    return votes[:, 0], votes[:, 1]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train: alarm budget as a share of normal rows, most epochs, seed, progress."""
+
+    budget: float = 0.001
+    epochs: int = 12
+    seed: int = 0
+    progress: fit.Progress | None = None
+
+
+def _forecast(
+    layout: net.Layout, table: net.Array, z: net.Array, rows: NDArray[np.bool_], settings: Settings
+) -> net.Forecast:
+    linear = fit.fit_linear(table[rows], z[rows])
+    return fit.fit_correction(
+        table[rows], z[rows], linear, epochs=settings.epochs, seed=settings.seed, progress=settings.progress
+    )
+
+
+def _both_errors(layout: net.Layout, model: net.Forecast, z: torch.Tensor) -> net.Array:
+    with torch.no_grad():
+        pair = net.forecast_errors(TorchOps(), layout, model, z)
+    return np.stack([x.numpy() for x in pair], 1)
+
+
+def _bank_squares(layout: net.Layout, bank: net.Bank, features: torch.Tensor) -> net.Array:
+    squares: net.Array = net.bank_squares(TorchOps(), layout, bank, "bank", features).numpy()
+    return squares
+
+
+def _held_errors(layout: net.Layout, z: net.Array, settings: Settings) -> tuple[net.Array, net.Array]:
+    """Held-back errors of the linear and of the corrected forecast, rows span .. n-1."""
+    table, span = fit.lag_table(layout, z), layout.span
+    quiet = Settings(settings.budget, settings.epochs, settings.seed)
+    linear, errors = np.zeros_like(z), np.zeros_like(z)
+    for fitted, judged in folds(len(z), span, layout.long):
+        model = _forecast(layout, table, z, fitted, quiet)
+        lead = z[max(judged.start - span, 0) : judged.stop]
+        both = in_chunks(lead, span, partial(_both_errors, layout, model))
+        first = max(judged.start, span)
+        linear[first : judged.stop], errors[first : judged.stop] = both[:, 0], both[:, 1]
+    return linear[span:], errors[span:]
+
+
+def _features(layout: net.Layout, z: net.Array) -> tuple[net.Array, net.Array]:
+    """Level and shape features, the last of each for the last row."""
+    ops = TorchOps()
+    level = in_chunks(z, layout.long - 1, lambda x: net.level_features(ops, layout, x).numpy())
+    shape = in_chunks(z, layout.spectrum - 1, lambda x: net.shape_features(ops, layout, x).numpy())
+    return level, shape
+
+
+def _held_bank(layout: net.Layout, features: net.Array, numbers: int, last: int, rows: int) -> net.Array:
+    """Held-back bank part of the last `rows` rows, shape (rows, 1)."""
+    ops, out = TorchOps(), np.zeros((len(features), 1), np.float32)
+    for fitted, judged in folds(len(features), 0, layout.long):
+        bank = fit.fit_bank(features[fitted], numbers)
+        squares = in_chunks(features[judged], 0, partial(_bank_squares, layout, bank))
+        out[judged] = np.sqrt(squares.mean(1, keepdims=True))
+    part = net.trailing_mean(ops, torch.as_tensor(out[-(rows + last - 1) :]), last, 1)
+    return np.asarray(part.numpy())
+
+
+def _correlation_normal(layout: net.Layout, z: net.Array) -> tuple[net.Array, net.Array, net.Array]:
+    """Mean and spread of running correlations in normal operation, and each window's greatest change."""
+    ends = np.unique(np.linspace(layout.correlation, len(z), 400).astype(int))
+    ops = TorchOps()
+    seen = np.stack([net.correlations(ops, layout, torch.as_tensor(z[:e])).numpy() for e in ends])
+    mean, spread = seen.mean(0), seen.std(0) + 0.1
+    change = np.sqrt((((seen - mean) / spread) ** 2).mean(2)).max(1)
+    return mean.astype(np.float32), spread.astype(np.float32), change
+
+
+def calibrate(z: net.Array, window: int, settings: Settings | None = None) -> Calibrated:
+    """Fit and calibrate a network on normal rows.
+
+    Parameters
+    ----------
+    z : ndarray of float32, shape (rows, variables)
+        Scaled and clipped normal rows, at least three windows.
+    window : int, 28..2880
+        Rows the network sees.
+    settings : Settings, optional
+        Alarm budget, epochs, seed.
+
+    Returns
+    -------
+    Calibrated
+    """
+    settings = settings or Settings()
+    layout = net.Layout(window, z.shape[1])
+    ops, rows = TorchOps(), len(z) - window + 1
+    with torch.no_grad():
+        level, shape = _features(layout, z)
+        parts_bank = [
+            _held_bank(layout, level, fit.LEVEL_NUMBERS, net.SHORT, rows),
+            _held_bank(layout, shape, fit.SHAPE_NUMBERS, net.SHAPE_ROWS, rows),
+        ]
+    linear, errors = _held_errors(layout, z, settings)
+    normal = fit.fit_errors(layout, linear, errors)
+    with torch.no_grad():
+        squares = net.error_squares(
+            ops, layout, normal, torch.as_tensor(linear), torch.as_tensor(errors), rows
+        )
+        parts = np.concatenate([net.part_of(ops, x).numpy() for x in squares] + parts_bank, 1)
+    medians = np.median(parts, 0).astype(np.float32)
+    units = (np.quantile(parts, UNIT_QUANTILE, axis=0) - medians + 1e-6).astype(np.float32)
+    everything = np.arange(len(z)) >= layout.span
+    final = _forecast(layout, fit.lag_table(layout, z), z, everything, settings)
+    mean, spread, change = _correlation_normal(layout, z)
+    constants = net.Constants(
+        layout,
+        final,
+        normal,
+        fit.fit_bank(level, fit.LEVEL_NUMBERS),
+        fit.fit_bank(shape, fit.SHAPE_NUMBERS),
+        medians,
+        units,
+        mean,
+        spread,
+    )
+    counted = np.clip((parts - medians) / units, 0.0, None)
+    joined = (np.minimum(counted, net.CAPS) ** net.POWER).mean(1) ** (1.0 / net.POWER)
+    local = counted[:, net.PARTS.index("local")]
+    return Calibrated(
+        constants,
+        tail_threshold(joined, settings.budget / 2.0),
+        tail_threshold(local, settings.budget / 2.0),
+        tail_threshold(change, 0.005),
+        joined.astype(np.float32),
+        local.astype(np.float32),
+    )

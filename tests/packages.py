@@ -1,0 +1,119 @@
+"""The shipped package, and tools that damage it: zips with right hashes around wrong content, edited ONNX bytes."""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+PUMP = (Path(__file__).resolve().parents[1] / "models" / "pump.zip").read_bytes()
+Message = list[tuple[int, int, Any]]
+
+
+def files_of(data: bytes = PUMP) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zip_of(files: dict[str, bytes], kind: int = zipfile.ZIP_DEFLATED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", kind) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def with_manifest(edit: Callable[[dict[str, Any]], object]) -> bytes:
+    """The package with an edited manifest."""
+    files = files_of()
+    manifest = msgspec.json.decode(files["manifest.json"])
+    edit(manifest)
+    return zip_of({**files, "manifest.json": msgspec.json.encode(manifest)})
+
+
+def with_file(name: str, content: bytes) -> bytes:
+    """The package with another file, its hash and size told rightly."""
+    files = {**files_of(), name: content}
+    manifest = msgspec.json.decode(files["manifest.json"])
+    manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    return zip_of({**files, "manifest.json": msgspec.json.encode(manifest)})
+
+
+def arrays_with(**changed: np.ndarray[Any, Any] | None) -> bytes:
+    """The self-test with arrays replaced (or, as None, left out)."""
+    with np.load(io.BytesIO(files_of()["selftest.npz"])) as loaded:
+        arrays = {**{name: loaded[name] for name in loaded.files}, **changed}
+    out = io.BytesIO()
+    np.savez(out, **{name: array for name, array in arrays.items() if array is not None})
+    return out.getvalue()
+
+
+def varint(value: int) -> bytes:
+    value &= (1 << 64) - 1
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def encode(message: Message) -> bytes:
+    """Fields as protocol buffer bytes; a nested message is a list."""
+    out = b""
+    for number, kind, value in message:
+        out += varint(number << 3 | kind)
+        if kind == 0:
+            out += varint(value)
+        elif kind == 2:
+            body = encode(value) if isinstance(value, list) else value
+            out += varint(len(body)) + body
+        else:
+            out += value
+    return out
+
+
+def decode(data: bytes) -> Message:
+    out: Message = []
+    at = 0
+
+    def number() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(data):
+        key = number()
+        kind = key & 7
+        if kind == 0:
+            out.append((key >> 3, 0, number()))
+            continue
+        size = number() if kind == 2 else {1: 8, 5: 4}[kind]
+        out.append((key >> 3, kind, data[at : at + size]))
+        at += size
+    return out
+
+
+def with_graph(edit: Callable[[Message], object]) -> bytes:
+    """The package with an edited ONNX graph (field 7 of the model)."""
+    model = decode(files_of()["model.onnx"])
+    place = next(i for i, (number, _, _) in enumerate(model) if number == 7)
+    graph = decode(model[place][2])
+    edit(graph)
+    model[place] = (7, 2, graph)
+    return with_file("model.onnx", encode(model))
+
+
+def first(graph: Message, number: int) -> tuple[int, Message]:
+    """Place and fields of the first message of that field number."""
+    place = next(i for i, (field, _, _) in enumerate(graph) if field == number)
+    return place, decode(graph[place][2])
