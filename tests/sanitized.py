@@ -57,6 +57,7 @@ def environment() -> dict[str, str]:
         "ASAN_OPTIONS": f"detect_leaks=0:exitcode={EXIT_CODE}",
         "UBSAN_OPTIONS": f"print_stacktrace=1:halt_on_error=1:exitcode={EXIT_CODE}",
         "PYTHONMALLOC": "malloc",  # small objects too lie between red zones
+        "EDGEAD_HYPOTHESIS_PROFILE": "sanitized",  # fewer examples: everything is several times slower
         "PYTHONPATH": os.pathsep.join([str(build()), str(ROOT)]),
         "PYTHONSAFEPATH": "1",  # or the script's own folder, the root, would shadow the build
     }

@@ -5,13 +5,13 @@ import subprocess
 import pytest
 
 from tests import sanitized
-from tests.c.build import INCLUDES, LANGUAGE, MCU, MCU_SOURCES, ROOT, SANITIZERS, gcc
+from tests.c.build import INCLUDES, LANGUAGE, MCU, MCU_SOURCES, ROOT, SANITIZERS, SOURCES, gcc
 
 
 def whole_core():
     """The objects of the sanitized extension: the core in double and, beside it, in float."""
     sanitized.build()
-    return sorted((sanitized.BUILD / "temp/csrc/src").glob("*.o"))
+    return [sanitized.BUILD / f"temp/csrc/src/{source.stem}.o" for source in SOURCES]
 
 
 BUILDS = {
