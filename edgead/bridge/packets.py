@@ -37,6 +37,7 @@ _PUBLISH = 0x30
 _SAMPLE_BYTES = 1024
 _HEAD_BYTES = 2 + 65_535 + 2 + _SAMPLE_BYTES  # the longest topic, the packet id, a sample
 _TOPIC_CACHE = 20_000
+_TOPIC_CACHE_BYTES = 256  # nobody's real topics are longer, and 20 000 of the longest would be 1.3 GB
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -199,10 +200,11 @@ class PacketSocket:
 
     def _new_topic(self, raw: bytes) -> str:
         """Text of a topic, remembered: a device has few, and equal texts are one object then."""
-        if len(self._topics) >= _TOPIC_CACHE:
-            self._topics.clear()
         topic = raw.decode("utf-8", "replace")
-        self._topics[raw] = topic
+        if len(raw) <= _TOPIC_CACHE_BYTES:
+            if len(self._topics) >= _TOPIC_CACHE:
+                self._topics.clear()
+            self._topics[raw] = topic
         return topic
 
     def _skip_packet(self, data: bytes, at: int, body: int, stop: int, received_ns: int) -> int:

@@ -28,6 +28,9 @@ MAX_ID_LENGTH: Final = 128
 MAX_TOPIC_BYTES: Final = 65_535
 """MQTT 3.1.1, section 1.5.3: a UTF-8 string is at most this long."""
 
+MAX_REMEMBERED: Final = 256
+"""Characters of a topic that the router remembers: 20 000 of the longest possible would be 1.3 GB."""
+
 FIELD: Final = "field"
 """Name that stands for the payload field in an id template: ``{machine}.{field}``."""
 
@@ -245,6 +248,8 @@ class Router:
         found = self._young.get(topic)
         if found is not None:
             return found
+        if len(topic) > MAX_REMEMBERED:
+            return self._resolve(topic)
         found = self._old.pop(topic, None)
         if found is None:
             found = self._resolve(topic)

@@ -11,7 +11,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edgead.bridge.client import Bridge
-from edgead.bridge.inbox import Connected, Disconnected, Fault, Inbox, Incoming
+from edgead.bridge.inbox import Disconnected, Inbox, Incoming
 from edgead.bridge.settings import Backoff, BridgeSettings
 from edgead.bridge.topics import Topics
 
@@ -163,17 +163,3 @@ def certificates(folder: Path, *, host: str = "IP:127.0.0.1", days: int = 2) -> 
 def _openssl(*arguments: object) -> None:
     done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-__all__ = [
-    "TOPICS",
-    "Connected",
-    "Disconnected",
-    "Fault",
-    "Incoming",
-    "World",
-    "certificates",
-    "listener",
-    "publish",
-]
-__all__ += ["statuses", "wait_for", "world"]

@@ -98,6 +98,8 @@ def test_topics_are_remembered_as_one_object_and_not_for_ever(pair) -> None:
         packets.feed(b"\x30\x09\x00\x06" + topic + b"1")
     assert len(packets._topics) <= 20_000
     assert packets.fetch()[1] == 60_000
+    packets.feed(b"\x30\x84\x02\x01\x01" + bytes(257) + b"1")
+    assert max(map(len, packets._topics)) < 256
 
 
 def test_a_bound_that_does_not_hold_a_topic_is_refused() -> None:

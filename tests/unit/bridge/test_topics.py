@@ -159,6 +159,13 @@ def test_a_hundred_thousand_topics_do_not_grow_the_router() -> None:
     assert router.routes("plant/always/temp") is before, "a busy topic stays remembered"
 
 
+def test_very_long_topics_are_routed_and_not_remembered() -> None:
+    router = Router([rule("plant/{m}/temp")], own_prefix="edgead/gw1/")
+    (route,) = router.routes(f"plant/{'x' * 60_000}/temp")
+    assert len(route.series_ids[""]) == MAX_ID_LENGTH
+    assert len(router) == 0
+
+
 def test_outgoing_topics() -> None:
     topics = Topics("gw1", "site/edgead")
     assert topics.status == "site/edgead/gw1/status"
