@@ -66,9 +66,8 @@
 #define LONGEST_FADE 0.99 /* of the longest run, a change of value */
 #define LEARN_MIN 96
 #define LEARN_LOG_RISK -2.302585092994046 /* ln(TAIL_RISK / TAIL_SHARE) */
-#define LOG_RISK_SLOPE                                                                                       \
-    0.11512925464970229       /* ln(10) / 20: twenty points of sensitivity, ten times the risk               \
-                               */
+/* ln(10) / 20: twenty points of sensitivity, ten times the risk */
+#define LOG_RISK_SLOPE 0.11512925464970229
 #define MARGIN_SLOPE 0.01     /* a point of sensitivity below 90 */
 #define MARGIN_SLOPE_TOP 0.03 /* above 90: the margin is 1 at 100 */
 #define PEAK_MEMORY_MIN 512   /* peaks halve in a window, at least in so many rows */
@@ -81,8 +80,8 @@
 enum view { JUMP, INNOVATION, FLUCTUATION, SALIENT, LEVEL, NOISE, FROZEN, SEASON, VIEWS };
 
 #define BINS 96 /* four an octave from 2^-6: 4 * 24 octaves */
-#define FLUX_LEN                                                                                             \
-    11 /* innovations in the local standard deviation (FluxEV, section 4.1: s = 10 and the newest) */
+/* innovations in the local standard deviation (FluxEV, section 4.1: s = 10, and the newest) */
+#define FLUX_LEN 11
 
 /* Pareto tail of one view as last fitted, and its limits. */
 struct tail {
@@ -136,8 +135,7 @@ struct ead_spectral {
     uint32_t flux_at, winner; /* place in flux; view that set the last score */
     ead_spectral_settings settings;
     struct numbers x;
-    /* then, as ead_real: histograms[VIEWS][BINS], ring[n], lag_errors[n]; then the sliding spectral residual
-     */
+    /* then, as ead_real: histograms[VIEWS][BINS], ring[n], lag_errors[n]; then ead_slide */
 };
 
 /* ---- layout ---- */

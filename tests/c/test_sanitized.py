@@ -13,6 +13,11 @@ def test_the_kernel_passes_its_tests_on_the_sanitized_build():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_detector_passes_its_properties_on_the_sanitized_build():
+    done = sanitized.run("-m", "pytest", "-q", "tests/property/test_spectral.py", "-k", "not twin")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_sanitized_build_is_the_one_that_is_loaded():
     done = sanitized.run("-c", "from edgead.native import _kernel; print(_kernel.__file__)")
     assert str(sanitized.BUILD) in done.stdout, done.stdout + done.stderr
