@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
-
-from edgead.bridge.tools import Listener
-from edgead.errors import BridgeError
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 READY_WITHIN_S = 30.0
 #: What differs between telling an event and telling it again; everything else must be equal.
@@ -88,7 +87,7 @@ class AgentProcess:
 
 
 class Heard:
-    """Everything a node tells, collected by a subscriber that comes back when the broker does.
+    """Everything a node tells, collected by a subscriber with a kept session that comes back when the broker does.
 
     Attributes
     ----------
@@ -99,32 +98,31 @@ class Heard:
     def __init__(self, port: int, filters: list[str]) -> None:
         self.messages: list[tuple[str, bytes]] = []
         self._port = port
-        self._filters = filters
-        self._stop = threading.Event()
+        self._filters = [(each, 1) for each in filters]
         self._listening = threading.Event()
-        self._thread = threading.Thread(target=self._listen)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, "heard", clean_session=False)
+        self._client.reconnect_delay_set(0.05, 0.2)
+        self._client.on_connect = lambda client, *rest: client.subscribe(self._filters)
+        self._client.on_subscribe = lambda *rest: self._listening.set()
+        self._client.on_disconnect = lambda *rest: self._listening.clear()
+        self._client.on_message = self._take
 
-    def _listen(self) -> None:
-        while not self._stop.is_set():
-            try:
-                with Listener("127.0.0.1", self._port, self._filters, self._take) as listener:
-                    self._listening.set()
-                    while not self._stop.wait(0.05):
-                        listener.check()
-            except BridgeError:
-                self._stop.wait(0.1)
+    def _take(self, client: mqtt.Client, data: object, message: mqtt.MQTTMessage) -> None:
+        self.messages.append((message.topic, message.payload))
 
-    def _take(self, topic: str, payload: bytes) -> None:
-        self.messages.append((topic, payload))
+    def wait_listening(self) -> None:
+        """Wait until the subscription stands."""
+        assert self._listening.wait(READY_WITHIN_S), "the subscriber did not come back"
 
     def __enter__(self) -> "Heard":
-        self._thread.start()
-        assert self._listening.wait(READY_WITHIN_S)
+        self._client.connect("127.0.0.1", self._port)
+        self._client.loop_start()
+        self.wait_listening()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        self._thread.join(READY_WITHIN_S)
+        self._client.disconnect()
+        self._client.loop_stop()
 
     def events(self, series_id: str) -> list[dict[str, object]]:
         """Events told of a series, first telling of each, by time; asserts that a repetition tells the same."""
@@ -149,7 +147,7 @@ def bare(event: dict[str, object]) -> dict[str, object]:
 
 def wait_for(
     done: Callable[[], bool],
-    what: str,
+    what: str | Callable[[], str],
     check: Callable[[], None] = lambda: None,
     within_s: float = READY_WITHIN_S,
 ) -> None:
@@ -158,5 +156,5 @@ def wait_for(
     while not done():
         check()
         if time.monotonic() > until:
-            raise AssertionError(f"not within {within_s:.0f} s: {what}")
+            raise AssertionError(f"not within {within_s:.0f} s: {what if isinstance(what, str) else what()}")
         time.sleep(0.02)
