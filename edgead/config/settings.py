@@ -176,7 +176,7 @@ class StoreConfig(Section, frozen=True, kw_only=True):
         int, _duration(10**6, 'a duration 1ms..1h, e.g. "1s"', at_most=3600 * 10**9)
     ] = 5 * 10**9
     commit_readings: AtLeast1 = 1000
-    journal_readings: AtLeast1 = 100_000
+    journal_readings: AtLeast1 = 300_000
     max_bytes_per_day: Annotated[int, _size(0, 'a size, e.g. "500MB", or 0 for no bound')] = 0
 
 

@@ -136,7 +136,8 @@ def kills(agents: int, brokers: int) -> Disturb:
                 run.agent.kill()
                 run.agent.start()
                 continue
-            run.proxy.open = False  # who listens must be back before events come: a broker keeps nothing for nobody
+            # who listens must be back before events come: a broker keeps nothing for nobody
+            run.proxy.open = False
             run.broker.kill()
             time.sleep(rng.uniform(0.0, 0.3))
             run.broker.start()
