@@ -71,13 +71,15 @@ cdef class SpectralResidual:
             return csrc.ead32_spectral_judge(self.pointer32(), self.table.pointer32(), value, missing, out)
         return csrc.ead_spectral_judge(self.pointer(), self.table.pointer(), value, missing, out)
 
-    def judge(self, double value, unsigned long long missing=0):
+    def judge(self, double value, long long missing=0):
         """Judge the newest reading, `missing` rows after the one before, and learn from it.
 
         Returns (score, severity, expected, lower, upper, is_anomaly); while learning score 0 and NaN.
-        InvalidInput if the value is not finite; then nothing changes.
+        InvalidInput if the value is not finite or `missing` is negative; then nothing changes.
         """
         cdef csrc.ead_verdict out
+        if missing < 0:
+            raise InvalidInput(f"missing {missing}: expected a number of rows >= 0")
         cdef int status = self.take(value, missing, &out)
         if status != csrc.EAD_OK:
             if status == csrc.EAD_E_NOT_FINITE:
@@ -103,18 +105,20 @@ cdef class SpectralResidual:
         Raises
         ------
         InvalidInput
-            If shapes differ or a value is not finite; then nothing is judged.
+            If shapes differ, a value is not finite or a number of rows negative; then nothing is judged.
         """
         values = np.ascontiguousarray(values, np.float64)
-        gaps = np.zeros(values.shape, np.uint64) if missing is None else np.ascontiguousarray(missing, np.uint64)
+        gaps = np.zeros(values.shape, np.int64) if missing is None else np.ascontiguousarray(missing, np.int64)
         if values.ndim != 1 or gaps.shape != values.shape:
             raise InvalidInput(f"shapes {values.shape} and {gaps.shape} of values and missing: expected one and the same dimension")
         if not np.isfinite(values).all():
             raise InvalidInput("values: expected finite numbers, found NaN or infinity")
+        if (gaps < 0).any():
+            raise InvalidInput(f"missing {gaps.min()}: expected numbers of rows >= 0")
         out = np.empty((5, len(values)))
         hits = np.empty(len(values), np.bool_)
         cdef const double[::1] source = values
-        cdef const unsigned long long[::1] between = gaps
+        cdef const long long[::1] between = gaps
         cdef double[:, ::1] target = out
         cdef unsigned char[::1] flags = hits.view(np.uint8)
         cdef Py_ssize_t i, count = len(values)

@@ -202,6 +202,14 @@ def test_a_value_that_is_not_finite_is_refused_and_changes_nothing():
     for bad in (np.nan, np.inf, -np.inf):
         with pytest.raises(InvalidInput, match="finite"):
             detector.judge(bad)
+        with pytest.raises(InvalidInput, match="finite"):
+            detector.judge_many([0.0, bad])
+    with pytest.raises(InvalidInput, match="missing -1"):
+        detector.judge(0.0, -1)
+    with pytest.raises(InvalidInput, match="missing -2"):
+        detector.judge_many([0.0, 1.0], [0, -2])
+    with pytest.raises(InvalidInput, match="shapes"):
+        detector.judge_many([0.0, 1.0], [0])
     assert detector.dump() == before
 
 
