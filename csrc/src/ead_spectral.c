@@ -852,7 +852,7 @@ int ead_spectral_configure(ead_spectral *state, const ead_spectral_settings *set
     state->settings = *settings;
     state->x.margin =
         (ead_wide)MARGIN + (ead_wide)below * (ead_wide)(below > 0 ? MARGIN_SLOPE : MARGIN_SLOPE_TOP);
-    state->x.log_risk = (ead_wide)(LEARN_LOG_RISK - LOG_RISK_SLOPE * below);
+    state->x.log_risk = (ead_wide)LEARN_LOG_RISK - (ead_wide)LOG_RISK_SLOPE * (ead_wide)below;
     for (int view = 0; view < VIEWS; view++)
         if (state->x.tails[view].total > 0)
             state->x.tails[view].bound = exceeded_at(&state->x.tails[view], state->x.log_risk);
