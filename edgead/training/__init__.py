@@ -20,7 +20,7 @@ from edgead.onnx import Session
 from edgead.package import SelfTest, Training, read_package, self_test, write_package
 from edgead.training import calibrate as calibration
 from edgead.training import network
-from edgead.training.export import check_parity, export
+from edgead.training.export import check_parity, to_onnx
 from edgead.training.fit import Progress
 
 __all__ = ["Options", "Trained", "train"]
@@ -193,7 +193,7 @@ def train(table: Table, options: Options, *, created: str, progress: Progress | 
             found.threshold, found.local_threshold, found.correlation_threshold, options.budget
         ),
     )
-    model = export(found.constants, options.window)
+    model = to_onnx(found.constants, options.window)
     ends = np.linspace(options.window, len(z), PARITY_WINDOWS).astype(int)
     parity = check_parity(model, found.constants, np.stack([z[e - options.window : e] for e in ends]))
     origin = Training(

@@ -84,12 +84,13 @@ def judge_table(constants: net.Constants, z: net.Array) -> tuple[net.Array, net.
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train: alarm budget as a share of normal rows, most epochs, seed, progress."""
+    """How to train: alarm budget as a share of normal rows, most epochs, seed, progress, parts that vote."""
 
     budget: float = 0.001
     epochs: int = 12
     seed: int = 0
     progress: fit.Progress | None = None
+    parts: tuple[str, ...] = net.PARTS
 
 
 def _forecast(
@@ -155,6 +156,31 @@ def _correlation_normal(layout: net.Layout, z: net.Array) -> tuple[net.Array, ne
     return mean.astype(np.float32), spread.astype(np.float32), change
 
 
+@dataclass(frozen=True)
+class _Held:
+    """What held-back rows gave: normal errors, features of all rows, parts of the rows that end a window."""
+
+    errors: net.Errors
+    level: net.Array
+    shape: net.Array
+    parts: net.Array
+
+
+def _hold_back(layout: net.Layout, z: net.Array, settings: Settings) -> _Held:
+    rows = len(z) - layout.window + 1
+    level, shape = _features(layout, z)
+    banks = [
+        _held_bank(layout, level, fit.LEVEL_NUMBERS, net.SHORT, rows),
+        _held_bank(layout, shape, fit.SHAPE_NUMBERS, net.SHAPE_ROWS, rows),
+    ]
+    linear, errors = _held_errors(layout, z, settings)
+    normal = fit.fit_errors(layout, linear, errors)
+    ops = TorchOps()
+    squares = net.error_squares(ops, layout, normal, torch.as_tensor(linear), torch.as_tensor(errors), rows)
+    parts = [net.part_of(ops, square).numpy() for square in squares]
+    return _Held(normal, level, shape, np.concatenate(parts + banks, 1))
+
+
 def calibrate(z: net.Array, window: int, settings: Settings | None = None) -> Calibrated:
     """Fit and calibrate a network on normal rows.
 
@@ -173,39 +199,27 @@ def calibrate(z: net.Array, window: int, settings: Settings | None = None) -> Ca
     """
     settings = settings or Settings()
     layout = net.Layout(window, z.shape[1])
-    ops, rows = TorchOps(), len(z) - window + 1
-    with torch.no_grad():
-        level, shape = _features(layout, z)
-        parts_bank = [
-            _held_bank(layout, level, fit.LEVEL_NUMBERS, net.SHORT, rows),
-            _held_bank(layout, shape, fit.SHAPE_NUMBERS, net.SHAPE_ROWS, rows),
-        ]
-    linear, errors = _held_errors(layout, z, settings)
-    normal = fit.fit_errors(layout, linear, errors)
-    with torch.no_grad():
-        squares = net.error_squares(
-            ops, layout, normal, torch.as_tensor(linear), torch.as_tensor(errors), rows
-        )
-        parts = np.concatenate([net.part_of(ops, x).numpy() for x in squares] + parts_bank, 1)
-    medians = np.median(parts, 0).astype(np.float32)
-    units = (np.quantile(parts, UNIT_QUANTILE, axis=0) - medians + 1e-6).astype(np.float32)
-    everything = np.arange(len(z)) >= layout.span
-    final = _forecast(layout, fit.lag_table(layout, z), z, everything, settings)
+    held = _hold_back(layout, z, settings)
+    medians = np.median(held.parts, 0).astype(np.float32)
+    units = (np.quantile(held.parts, UNIT_QUANTILE, axis=0) - medians + 1e-6).astype(np.float32)
+    caps = np.where(np.isin(net.PARTS, settings.parts), net.CAPS, 0.0).astype(np.float32)
+    counted = np.clip((held.parts - medians) / units, 0.0, None)
+    joined = (np.minimum(counted, caps) ** net.POWER).mean(1) ** (1.0 / net.POWER)
+    local = counted[:, net.PARTS.index("local")]
     mean, spread, change = _correlation_normal(layout, z)
+    whole = np.arange(len(z)) >= layout.span
     constants = net.Constants(
         layout,
-        final,
-        normal,
-        fit.fit_bank(level, fit.LEVEL_NUMBERS),
-        fit.fit_bank(shape, fit.SHAPE_NUMBERS),
+        _forecast(layout, fit.lag_table(layout, z), z, whole, settings),
+        held.errors,
+        fit.fit_bank(held.level, fit.LEVEL_NUMBERS),
+        fit.fit_bank(held.shape, fit.SHAPE_NUMBERS),
         medians,
         units,
+        caps,
         mean,
         spread,
     )
-    counted = np.clip((parts - medians) / units, 0.0, None)
-    joined = (np.minimum(counted, net.CAPS) ** net.POWER).mean(1) ** (1.0 / net.POWER)
-    local = counted[:, net.PARTS.index("local")]
     return Calibrated(
         constants,
         tail_threshold(joined, settings.budget / 2.0),

@@ -12,7 +12,7 @@ from edgead.training.backends import Node, OnnxOps, TorchOps
 PARITY = 1e-4
 
 
-def export(constants: net.Constants, window: int) -> bytes:
+def to_onnx(constants: net.Constants, window: int) -> bytes:
     """The network as an ONNX model of static shapes: a window of `window` rows in, one judgement out."""
     layout = constants.layout
     ops = OnnxOps()

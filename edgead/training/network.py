@@ -210,7 +210,7 @@ class Bank:
 
 @dataclass(frozen=True)
 class Constants:
-    """All that training finds.  `medians` and `units` are per part; correlation [d, d] mean and spread."""
+    """All that training finds.  `medians`, `units`, `caps` are per part; correlation [d, d] mean and spread."""
 
     layout: Layout
     forecast: Forecast
@@ -219,6 +219,7 @@ class Constants:
     shape: Bank
     medians: Array
     units: Array
+    caps: Array
     correlation_mean: Array
     correlation_spread: Array
 
@@ -418,7 +419,7 @@ def join(ops: Ops, constants: Constants, parts: list[Tensor], squares: list[Tens
     )
     raw = ops.sub(ops.concat(parts, 1), ops.constant("medians", constants.medians))
     units = ops.maximum(ops.div(raw, ops.constant("units", constants.units)), zero)
-    cubes = ops.power(ops.minimum(units, ops.constant("caps", CAPS)), POWER)
+    cubes = ops.power(ops.minimum(units, ops.constant("caps", constants.caps)), POWER)
     joined = ops.power(ops.mean(cubes, 1), 1.0 / POWER)
     place = PARTS.index("local")
     local = ops.matmul(units, ops.constant("pick", np.eye(len(PARTS), dtype=np.float32)[:, place]))
