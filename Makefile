@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # the shell environment must not leak another checkout into ours
 unexport PYTHONPATH
 
-.PHONY: help demo test check c-test fix bench bench-peer soak build lint clean
+.PHONY: help demo test check train-test c-test fix bench bench-peer soak build lint clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -38,6 +38,10 @@ test: lint       ## everything; the long campaigns run a seeded tenth
 	@command -v mosquitto >/dev/null || PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || \
 		{ echo "make test needs the MQTT broker mosquitto: apt-get install mosquitto" >&2; exit 1; }
 	$(PY) -m pytest
+
+train-test: build  ## training of models; installs the extra `train` (torch, for a CPU wheel set PIP_EXTRA_INDEX_URL)
+	$(PY) -m pip install --quiet --no-build-isolation --editable ".[dev,train]"
+	$(PY) -m pytest -o addopts="-ra --strict-markers --import-mode=importlib" tests/training
 
 c-test: build    ## the C core under AddressSanitizer and UndefinedBehaviorSanitizer, double and float
 	$(PY) -m pytest -q tests/c
