@@ -13,7 +13,7 @@
  * 183-187, for counting by inversions and for the sampled bracket. */
 
 #define BRUTE 64    /* up to this width all slopes are formed */
-#define SAMPLE 1023 /* slopes sampled for the first bracket; odd, so that its median is a member */
+#define SAMPLE 1023 /* most slopes sampled for the first bracket */
 
 /* Least rounding step of a key v[i] - t i that matters, in units of the largest key. */
 #define KEY_EPS 8e-16
@@ -30,14 +30,35 @@ static double slope_of(const double *v, size_t i, size_t j)
     return (v[j] - v[i]) / (double)(j - i);
 }
 
+#define BLOCK 8 /* values sorted by insertion before merging */
+
+/* Insertion sort; returns the pairs that were not in strictly ascending order. */
+static uint64_t sort_block(double *v, size_t n)
+{
+    uint64_t inversions = 0;
+    for (size_t i = 1; i < n; i++) {
+        const double x = v[i];
+        size_t j = i;
+        for (; j > 0 && v[j - 1] > x; j--)
+            v[j] = v[j - 1];
+        v[j] = x;
+        inversions += i - j;
+        for (; j > 0 && v[j - 1] == x; j--)
+            inversions++;
+    }
+    return inversions;
+}
+
 /* Number of slopes <= t. */
 static uint64_t count_slopes(const struct keys *s, double t)
 {
     for (size_t i = 0; i < s->n; i++)
         s->key[i] = (s->v[i] - s->v[0]) - t * (double)i;
     uint64_t inversions = 0;
+    for (size_t left = 0; left < s->n; left += BLOCK)
+        inversions += sort_block(s->key + left, ead_svc_i_min(BLOCK, s->n - left));
     double *from = s->key, *to = s->spare;
-    for (size_t width = 1; width < s->n; width *= 2) {
+    for (size_t width = BLOCK; width < s->n; width *= 2) {
         for (size_t left = 0; left < s->n; left += 2 * width) {
             const size_t middle = ead_svc_i_min(left + width, s->n);
             const size_t end = ead_svc_i_min(left + 2 * width, s->n);
@@ -102,17 +123,24 @@ static size_t list_slopes(const struct keys *s, double low, double high, double 
     return found;
 }
 
+/* Slopes to sample of n values: as many as cost about one count; odd, so that their median is a member. */
+static size_t sample_size(size_t n)
+{
+    return n > 512 ? SAMPLE : 2 * n - 1;
+}
+
 static void sample_slopes(const struct keys *s, double *sample, double *spare)
 {
+    const size_t size = sample_size(s->n);
     uint64_t seed = 0x9E3779B97F4A7C15u;
-    for (size_t k = 0; k < SAMPLE; k++) {
+    for (size_t k = 0; k < size; k++) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         const size_t i = (size_t)((seed >> 32) * s->n >> 32);
         size_t j = (size_t)((seed & 0xFFFFFFFFu) * (s->n - 1) >> 32);
         j += j >= i;
         sample[k] = i < j ? slope_of(s->v, i, j) : slope_of(s->v, j, i);
     }
-    ead_svc_i_sort(sample, SAMPLE, spare);
+    ead_svc_i_sort(sample, size, spare);
 }
 
 struct bracket {
@@ -149,17 +177,19 @@ static double key_step(const struct keys *s, double t)
 static int first_bracket(const struct keys *s, struct bracket *b, const double *sample, uint64_t first,
                          uint64_t last)
 {
-    const double centre = sample[SAMPLE / 2];
-    if (sample[SAMPLE / 2 - 1] == centre || sample[SAMPLE / 2 + 1] == centre) {
+    const size_t middle = sample_size(s->n) / 2;
+    const double centre = sample[middle];
+    if (sample[middle - 1] == centre || sample[middle + 1] == centre) {
         const double step = key_step(s, centre);
         if (count_slopes(s, centre - step) <= first && count_slopes(s, centre + step) > last) {
             b->low = b->high = centre;
             return 1;
         }
     }
-    const size_t reach = 48; /* three standard deviations of the sample's median rank */
-    b->low = sample[SAMPLE / 2 - reach];
-    b->high = sample[SAMPLE / 2 + reach];
+    /* three standard deviations of the sample's median rank */
+    const size_t reach = (size_t)(1.5 * sqrt((double)(2 * middle + 1)));
+    b->low = sample[middle - reach];
+    b->high = sample[middle + reach];
     double step = (b->high - b->low) + key_step(s, fmax(fabs(b->low), fabs(b->high)));
     for (int turn = 0; turn < 200 && (b->n_low = count_slopes(s, b->low)) > first; turn++, step *= 2.0)
         b->low -= step;

@@ -50,9 +50,18 @@ def _estimate(a: FloatArray) -> float:
     return float(np.median(a) + 0.5 * (7 / 5) * slopes.sum())
 
 
+def _quantile(ordered: FloatArray, q: float) -> float:
+    """Quantile of sorted values, linear between them."""
+    place = q * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return float(ordered[below] + (ordered[above] - ordered[below]) * (place - below))
+
+
 def _late_inliers(v: FloatArray) -> FloatArray:
     """The last six values within 1.5 interquartile ranges of the quartiles, padded with the median in front."""
-    low, median, high = np.percentile(v, [25, 50, 75])
+    ordered = np.sort(v)
+    low, median, high = (_quantile(ordered, q) for q in (0.25, 0.5, 0.75))
     reach = 1.5 * (high - low)
     inside = v[(v >= low - reach) & (v <= high + reach)][-6:]
     padded: FloatArray = np.r_[np.full(6 - len(inside), median), inside]

@@ -139,16 +139,24 @@ def read_series(series: Any, timed: bool) -> tuple[FloatArray, NDArray[np.int64]
             f"The 'series' field must be a list of points and not empty; it is {shown(series)}.",
         )
     check_count(len(series))
-    if not all(type(point) is dict for point in series):
+    if set(map(type, series)) != {dict}:
         i = next(k for k, point in enumerate(series) if type(point) is not dict)
         raise refuse(
             "BadArgument", f"The point at index {i} of 'series' must be an object; it is {shown(series[i])}."
         )
-    values = [point.get("value") for point in series]
-    if not set(map(type, values)) <= {float}:
+    values = _column(series, "value")
+    if set(map(type, values)) != {float}:
         values = [_value(x, i) for i, x in enumerate(values)]
-    times = _times([point.get("timestamp") for point in series]) if timed else None
+    times = _times(_column(series, "timestamp")) if timed else None
     return np.array(values, np.float64), times
+
+
+def _column(series: list[dict[str, Any]], field: str) -> list[Any]:
+    """One field of all points, None where it is missing."""
+    try:
+        return [point[field] for point in series]
+    except KeyError:
+        return [point.get(field) for point in series]
 
 
 def _value(x: Any, i: int) -> float:

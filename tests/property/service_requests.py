@@ -117,7 +117,7 @@ def rescale(series, largest):
 
 def wild(r, longest=9000):
     """(mode, request) that may break any rule, or none."""
-    mode, request = valid(r, longest=int(r.choice([14, 60, 300, longest], p=[0.4, 0.4, 0.18, 0.02])))
+    mode, request = valid(r, longest=int(r.choice([14, 60, 300, longest], p=[0.5, 0.4, 0.095, 0.005])))
     mode = str(r.choice([mode, "changepoint"], p=[0.75, 0.25]))
     series = request["series"]
     for _ in range(int(r.integers(0, 3))):

@@ -1,0 +1,348 @@
+/* Seasonal-trend decomposition with robustness passes: the body, compiled once an instruction set.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Source: Cleveland, Cleveland, McRae, Terpenning, STL, J. Official Statistics 6 (1990) 3-73, with the
+ * parameters the service used: a "periodic" season (cycle-subseries span 10 n + 1, local constant, fitted at
+ * both ends only), one inner pass, fifteen robustness passes after the first. */
+#include "ead_svc_internal.h"
+
+#define PASSES 16
+#define LANES 4 /* independent sums, so that compilers may use vector registers; the same for every set */
+
+static size_t next_odd(size_t x)
+{
+    return x + 1 - x % 2;
+}
+
+static size_t trend_span(size_t n, size_t period)
+{
+    const double exact = 1.5 * (double)period / (1.0 - 1.5 / (10.0 * (double)n + 1.0));
+    return next_odd((size_t)ceil(exact));
+}
+
+/* Tricube weight at distance d for reach h.  Below 0.001 h it is 1, beyond 0.999 h it is 0. */
+static double tricube(double d, double h)
+{
+    if (d <= 0.001 * h)
+        return 1.0;
+    if (d > 0.999 * h)
+        return 0.0;
+    const double r = d / h, c = 1.0 - r * r * r;
+    return c * c * c;
+}
+
+/* ---------------------------------------------------------------- loess on a grid */
+
+struct loess {
+    size_t n, span, jump;
+    /* of a window in the middle: tricube weights w, and w d and w d^2 where robustness weights break the
+     * symmetry; d = distance from the place that is fitted */
+    double *w, *wd, *wdd;
+    double total;         /* sum of w */
+    double *edge;         /* span weights of a window at an end */
+    const double *robust; /* n weights, or NULL */
+    double *robust_y;     /* n products of weights and values */
+};
+
+static void fill_tables(struct loess *s)
+{
+    const double h = (double)(s->span / 2);
+    s->total = 0.0;
+    for (size_t i = 0; i < s->span; i++) {
+        const double d = (double)i - h;
+        s->total += s->w[i] = tricube(fabs(d), h);
+        if (s->wd) {
+            s->wd[i] = s->w[i] * d;
+            s->wdd[i] = s->wd[i] * d;
+        }
+    }
+}
+
+struct moments {
+    double w, x, xx, y, xy; /* weighted sums of 1, d, d^2, y, d y */
+};
+
+static double sum_lanes(const double *lane)
+{
+    return (lane[0] + lane[2]) + (lane[1] + lane[3]);
+}
+
+static double dot(const double *a, const double *b, size_t n)
+{
+    double sum[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            sum[k] += a[i + k] * b[i + k];
+    for (; i < n; i++)
+        sum[0] += a[i] * b[i];
+    return sum_lanes(sum);
+}
+
+/* Moments of a window in the middle that starts at `left`, from the tables. */
+static struct moments middle_moments(const struct loess *s, size_t left)
+{
+    const double *r = s->robust + left, *ry = s->robust_y + left;
+    double w[LANES] = {0}, x[LANES] = {0}, xx[LANES] = {0}, y[LANES] = {0}, xy[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= s->span; i += LANES)
+        for (size_t k = 0; k < LANES; k++) {
+            w[k] += s->w[i + k] * r[i + k];
+            x[k] += s->wd[i + k] * r[i + k];
+            xx[k] += s->wdd[i + k] * r[i + k];
+            y[k] += s->w[i + k] * ry[i + k];
+            xy[k] += s->wd[i + k] * ry[i + k];
+        }
+    for (; i < s->span; i++) {
+        w[0] += s->w[i] * r[i];
+        x[0] += s->wd[i] * r[i];
+        xx[0] += s->wdd[i] * r[i];
+        y[0] += s->w[i] * ry[i];
+        xy[0] += s->wd[i] * ry[i];
+    }
+    const struct moments m = {sum_lanes(w), sum_lanes(x), sum_lanes(xx), sum_lanes(y), sum_lanes(xy)};
+    return m;
+}
+
+/* Tricube weights w[0..count-1] for the distances 0, 1, .. and reach h; `int` converts to double in vectors.
+ */
+static void tricube_row(double *w, int count, double h)
+{
+    const int near = (int)(0.001 * h), far = (int)(0.999 * h), last = far < count - 1 ? far : count - 1;
+    const double scale = 1.0 / h;
+    int d = 0;
+    for (; d <= near && d < count; d++)
+        w[d] = 1.0;
+    for (; d <= last; d++) {
+        const double r = (double)d * scale, c = 1.0 - r * r * r;
+        w[d] = c * c * c;
+    }
+    for (; d < count; d++)
+        w[d] = 0.0;
+}
+
+struct lanes {
+    double w[LANES], x[LANES], xx[LANES], y[LANES], xy[LANES];
+};
+
+static void add_point(struct lanes *sum, size_t lane, double w, double d, double y)
+{
+    sum->w[lane] += w;
+    sum->x[lane] += w * d;
+    sum->xx[lane] += w * d * d;
+    sum->y[lane] += w * y;
+    sum->xy[lane] += w * d * y;
+}
+
+/* Adds the points at distances first..reach on one side of *y: side = 1 behind it, -1 before it. */
+static void add_side(struct lanes *sum, const double *w, const double *y, const double *robust, int first,
+                     int reach, int side)
+{
+    int d = first;
+    for (; d + LANES <= reach + 1; d += LANES)
+        for (int k = 0; k < LANES; k++) {
+            const int at = side * (d + k);
+            add_point(sum, (size_t)k, robust ? w[d + k] * robust[at] : w[d + k], (double)at, y[at]);
+        }
+    for (; d <= reach; d++)
+        add_point(sum, 0, robust ? w[d] * robust[side * d] : w[d], (double)(side * d), y[side * d]);
+}
+
+/* Moments of the window left..left + count - 1 about place x, anywhere. */
+static struct moments edge_moments(const struct loess *s, const double *y, size_t left, size_t count,
+                                   size_t x)
+{
+    const int before = (int)(x - left), behind = (int)(count - 1) - before;
+    const double extra = s->span > s->n ? floor((double)(s->span - s->n) / 2.0) : 0.0;
+    const int longer = before > behind ? before : behind;
+    const double *robust = s->robust ? s->robust + x : NULL;
+    struct lanes sum = {{0}, {0}, {0}, {0}, {0}};
+    tricube_row(s->edge, longer + 1, (double)longer + extra);
+    add_side(&sum, s->edge, y + x, robust, 0, behind, 1);
+    add_side(&sum, s->edge, y + x, robust, 1, before, -1);
+    const struct moments m = {sum_lanes(sum.w), sum_lanes(sum.x), sum_lanes(sum.xx), sum_lanes(sum.y),
+                              sum_lanes(sum.xy)};
+    return m;
+}
+
+/* Fit at place x (0-based). */
+static double fit_at(const struct loess *s, const double *y, size_t x)
+{
+    const size_t count = ead_svc_i_min(s->span, s->n), half = (s->span + 1) / 2;
+    size_t left = x + 1 > half ? x + 1 - half : 0;
+    left = ead_svc_i_min(left, s->n - count);
+    const int middle = s->span <= s->n && x - left == left + count - 1 - x;
+    if (middle && !s->robust)
+        return dot(s->w, y + left, s->span) / s->total;
+    const struct moments m = middle ? middle_moments(s, left) : edge_moments(s, y, left, count, x);
+    if (!(m.w > 0.0))
+        return y[x];
+    const double centre = m.x / m.w, spread = m.xx / m.w - centre * centre, level = m.y / m.w;
+    if (!(spread > 0.0) || !(sqrt(spread) > 0.001 * (double)(s->n - 1)))
+        return level;
+    return level - centre * (m.xy / m.w - centre * level) / spread;
+}
+
+static void smooth(const struct loess *s, const double *y, double *out)
+{
+    const size_t n = s->n, jump = ead_svc_i_min(s->jump, n - 1);
+    size_t at = 0;
+    if (s->robust)
+        for (size_t i = 0; i < n; i++)
+            s->robust_y[i] = s->robust[i] * y[i];
+    out[0] = fit_at(s, y, 0);
+    while (at < n - 1) {
+        const size_t next = ead_svc_i_min(at + jump, n - 1);
+        out[next] = fit_at(s, y, next);
+        const double step = (out[next] - out[at]) / (double)(next - at);
+        for (size_t i = at + 1; i < next; i++)
+            out[i] = out[at] + step * (double)(i - at);
+        at = next;
+    }
+}
+
+/* ---------------------------------------------------------------- season */
+
+struct seasonal {
+    size_t n, period;
+    double *inner,
+        *outer; /* tricube weights by distance for fits at the ends and one place beyond; two lengths */
+};
+
+/* The weights depend on the number of members k of a phase; there are two such numbers, rows and rows + 1. */
+static void fill_phase_weights(const struct seasonal *s, size_t rows)
+{
+    const size_t most = rows + 2;
+    for (size_t kind = 0; kind < 2; kind++) {
+        const double k = (double)(rows + kind), extra = floor((10.0 * (double)s->n + 1.0 - k) / 2.0);
+        for (size_t d = 0; d < most; d++) {
+            s->inner[kind * most + d] = tricube((double)d, k - 1.0 + extra);
+            s->outer[kind * most + d] = tricube((double)d, k + extra);
+        }
+    }
+}
+
+/* Four weighted means of one phase: at its first and last member and one place beyond each. */
+struct ends {
+    double *sum, *weight; /* 4 x period each: first, last, before, after */
+};
+
+static void add_row(const struct seasonal *s, const struct ends *e, const double *d, const double *robust,
+                    size_t from, size_t to, size_t row, size_t members, size_t rows)
+{
+    const size_t most = rows + 2, kind = members - rows, p = s->period;
+    const double *inner = s->inner + kind * most, *outer = s->outer + kind * most;
+    const double w[4] = {inner[row], inner[members - 1 - row], outer[row + 1], outer[members - row]};
+    for (size_t k = 0; k < 4; k++) {
+        double *sum = e->sum + k * p, *weight = e->weight + k * p;
+        const double factor = w[k];
+        for (size_t j = from; j < to; j++) {
+            const double wr = factor * robust[j];
+            weight[j] += wr;
+            sum[j] += wr * d[j];
+        }
+    }
+}
+
+static void phase_ends(const struct seasonal *s, const struct ends *e, const double *d, const double *robust)
+{
+    const size_t p = s->period, n = s->n, rows = n / p, longer = n % p;
+    for (size_t i = 0; i < 4 * p; i++)
+        e->sum[i] = e->weight[i] = 0.0;
+    for (size_t row = 0; row < rows; row++) {
+        add_row(s, e, d + row * p, robust + row * p, 0, longer, row, rows + 1, rows);
+        add_row(s, e, d + row * p, robust + row * p, longer, p, row, rows, rows);
+    }
+    add_row(s, e, d + rows * p, robust + rows * p, 0, longer, rows, rows + 1, rows);
+    for (size_t j = 0; j < p; j++) {
+        const size_t final = j + p * (j < longer ? rows : rows - 1);
+        double *f = e->sum + j;
+        const double *w = e->weight + j;
+        f[0] = w[0] > 0.0 ? f[0] / w[0] : d[j];
+        f[p] = w[p] > 0.0 ? f[p] / w[p] : d[final];
+        f[2 * p] = w[2 * p] > 0.0 ? f[2 * p] / w[2 * p] : f[0];
+        f[3 * p] = w[3 * p] > 0.0 ? f[3 * p] / w[3 * p] : f[p];
+    }
+}
+
+/* The smoothed phases, one period longer than the series at both ends. */
+static void extend(const struct seasonal *s, const struct ends *e, double *out)
+{
+    const size_t p = s->period, rows = s->n / p, longer = s->n % p;
+    for (size_t j = 0; j < p; j++) {
+        const size_t members = j < longer ? rows + 1 : rows;
+        const double first = e->sum[j], step = (e->sum[p + j] - first) / (double)(members - 1);
+        out[j] = e->sum[2 * p + j];
+        for (size_t i = 0; i < members; i++)
+            out[j + p * (i + 1)] = first + step * (double)i;
+        out[j + p * (members + 1)] = e->sum[3 * p + j];
+    }
+}
+
+/* Means of w neighbours, n - w + 1 of them, in place. */
+static void moving_average(double *v, size_t n, size_t w)
+{
+    double sum = 0.0;
+    const double size = (double)w;
+    for (size_t i = 0; i < w; i++)
+        sum += v[i];
+    for (size_t i = 0; i + w < n; i++) {
+        const double leaves = v[i];
+        v[i] = sum / size;
+        sum = sum - leaves + v[i + w];
+    }
+    v[n - w] = sum / size;
+}
+
+/* Bisquare weights of the rest |y - trend - season|. */
+static void robustness(const double *y, const double *trend, const double *season, size_t n, double *robust,
+                       double *spare)
+{
+    for (size_t i = 0; i < n; i++)
+        spare[i] = robust[i] = fabs(y[i] - trend[i] - season[i]);
+    const double h = 6.0 * ead_svc_i_median(spare, n);
+    for (size_t i = 0; i < n; i++) {
+        const double r = robust[i], u = h > 0.0 ? r / h : 0.0, c = 1.0 - u * u;
+        robust[i] = r <= 0.001 * h ? 1.0 : r > 0.999 * h ? 0.0 : c * c;
+    }
+}
+
+/* ---------------------------------------------------------------- the whole */
+
+static void stl_body(const double *y, size_t n, size_t period, double *trend, double *season, double *work)
+{
+    const size_t span = trend_span(n, period), low = next_odd(period), rows = n / period;
+    double *robust = work, *spare = robust + n, *robust_y = spare + n, *extended = robust_y + n;
+    double *ends = extended + n + 2 * period, *tables = ends + 8 * period, *edge = tables + 3 * span;
+    double *low_table = edge + span, *weights = low_table + low;
+    struct loess low_pass = {n, low, (low + 9) / 10, low_table, NULL, NULL, 0.0, edge, NULL, NULL};
+    struct loess trend_pass = {n,   span, (span + 9) / 10, tables,  tables + span, tables + 2 * span,
+                               0.0, edge, robust,          robust_y};
+    fill_tables(&low_pass);
+    fill_tables(&trend_pass);
+    const struct seasonal phases = {n, period, weights, weights + 2 * (rows + 2)};
+    const struct ends e = {ends, ends + 4 * period};
+    fill_phase_weights(&phases, rows);
+    for (size_t i = 0; i < n; i++) {
+        trend[i] = 0.0;
+        robust[i] = 1.0;
+    }
+    for (int pass = 0; pass < PASSES; pass++) {
+        for (size_t i = 0; i < n; i++)
+            spare[i] = y[i] - trend[i];
+        phase_ends(&phases, &e, spare, robust);
+        extend(&phases, &e, extended);
+        for (size_t i = 0; i < n; i++)
+            season[i] = extended[i + period];
+        moving_average(extended, n + 2 * period, period);
+        moving_average(extended, n + period + 1, period);
+        moving_average(extended, n + 2, 3);
+        smooth(&low_pass, extended, spare);
+        for (size_t i = 0; i < n; i++) {
+            season[i] -= spare[i];
+            spare[i] = y[i] - season[i];
+        }
+        smooth(&trend_pass, spare, trend);
+        robustness(y, trend, season, n, robust, spare);
+    }
+}
