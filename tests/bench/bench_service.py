@@ -31,7 +31,7 @@ GOALS = (
 )
 
 #: Seconds and calls that the reference may take for one case.
-PATIENCE_S, MOST_CALLS = 15.0, 5
+PATIENCE_S, MOST_CALLS = 4.0, 5
 
 FOOTPRINT = """
 import json, time
@@ -187,7 +187,7 @@ def main():
         figures = f"median {statistics.median(ratios):.0f}x (goal {median}x), least {ratios[0]:.0f}x (goal {least}x)"
         print(f"{what}: {figures}, {len(ratios)} cases")
     for name, python, module in (
-        ("edgead", sys.executable, "edgead.univariate"),
+        ("edgead", sys.executable, "edgead.univariate.rest"),
         ("reference", options.peer, "anomaly_detector.univariate.univariate_anomaly_detection"),
     ):
         cost = footprint(python, module)
