@@ -5,6 +5,7 @@ client costs one of a few threads for a few seconds, and nothing else.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,6 +17,8 @@ from edgead.errors import OuterWorldError
 REQUEST_TIMEOUT_S = 5
 #: Requests answered at one time; more are refused at once.
 MAX_REQUESTS = 8
+#: Seconds between two tries to accept a connection when that failed.
+ACCEPT_AGAIN_S = 0.2
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -105,6 +108,14 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
         self.health = health
         self._free = threading.BoundedSemaphore(MAX_REQUESTS)
+
+    def get_request(self):  # type: ignore[no-untyped-def]
+        """Accept; a process without a free descriptor must not ask again and again without a pause."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(ACCEPT_AGAIN_S)
+            raise
 
     def process_request(self, request, client_address) -> None:  # type: ignore[no-untyped-def]
         if self._free.acquire(blocking=False):

@@ -5,6 +5,7 @@ letter, what is refused is counted with its reason.
 """
 
 import logging
+import traceback
 from collections import Counter, OrderedDict
 
 from edgead.bridge.inbox import Incoming, TooLarge
@@ -88,7 +89,22 @@ class Intake:
         return None
 
     def read(self, message: Incoming, now_ns: int) -> list[Reading]:
-        """Readings of one message, of series that the engine has."""
+        """Readings of one message, of series that the engine has.
+
+        A failure of ours costs the message, counted as ``payload_internal``, and not the process.
+        """
+        try:
+            return self._read(message, now_ns)
+        except Exception as error:
+            self.counts["payload_internal"] += 1
+            kind = type(error).__name__
+            self._report(message.topic, message.payload, "internal", kind, message.received_ns)
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            fields = {"topic": message.topic, "kind": kind, "at": f"{where.filename}:{where.lineno}"}
+            log.error("message not read: a bug", extra={"fields": fields})
+            return []
+
+    def _read(self, message: Incoming, now_ns: int) -> list[Reading]:
         routes = self._router.routes(message.topic)
         if not routes:
             self.counts["unrouted"] += 1

@@ -17,7 +17,7 @@ from edgead.agent.intake import Intake
 from edgead.agent.link import Link
 from edgead.agent.outgoing import Outgoing
 from edgead.agent.saving import Saving
-from edgead.agent.vitals import Vitals, resident_bytes, to_health, to_message
+from edgead.agent.vitals import Vitals, descriptors_gone, resident_bytes, to_health, to_message
 from edgead.bridge.commands import Command, Commands
 from edgead.bridge.inbox import (
     Connected,
@@ -76,6 +76,7 @@ class Agent:
         self._commands = Commands(self.topics, dict.fromkeys(("relearn", "mute", "unmute"), self._obey))
         self._counts: Counter[str] = Counter()
         self._connected = False
+        self._away_because = "not yet"
         self._reload: Callable[[], Config] | None = None
         self._stopping = False
         self._started_s = time.monotonic()
@@ -184,6 +185,7 @@ class Agent:
         if self._connected:
             self._connected = False
             self.outgoing.disconnected()
+        self._away_because = item.reason
         log.warning("broker not connected", extra={"fields": {"reason": item.reason}})
 
     def _feed(self, readings: list[Reading], now_ns: int) -> None:
@@ -349,7 +351,9 @@ class Agent:
     def _problems(self) -> list[str]:
         problems = list(self.saving.problems)
         if not self._connected:
-            problems.append("broker: not connected")
+            problems.append(f"broker: not connected: {self._away_because}")
+        if refused := descriptors_gone():
+            problems.append(f"files: none can be opened, nor connections made: {refused}")
         if self._clock.trust == "untrusted":
             problems.append("clock: not set, or behind where it was; judging in order of arrival")
         if self.intake.refusals:

@@ -4,12 +4,14 @@ Events made while the broker is there are *live* and go first; what was in the s
 *backlog*, goes second and is marked as replay.  An event leaves the spool when the broker has acknowledged it.
 """
 
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 
 from edgead.bridge.messages import Meta, event_message, state_message, to_ms
 from edgead.bridge.topics import Topics
+from edgead.errors import StoreError
 from edgead.records import Event, Verdict
 from edgead.stream.engine import Engine
 from edgead.stream.series import Series
@@ -125,9 +127,10 @@ class Outgoing:
         """Publish what can be published now."""
         if not self._online:
             return
-        self._live = self._send_events(self._live, self._last_seq)
-        if self._live == self._last_seq:
-            self._backlog = self._send_events(self._backlog, self._boundary)
+        with suppress(StoreError):  # the spool has noted it, and is asked again
+            self._live = self._send_events(self._live, self._last_seq)
+            if self._live == self._last_seq:
+                self._backlog = self._send_events(self._backlog, self._boundary)
         self._send_retained()
 
     def send_unsaved(self, events: list[Event]) -> int:

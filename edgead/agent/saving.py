@@ -15,6 +15,7 @@ have to judge again (`journal_readings`) is the inbox left to fill.
 With `max_bytes_per_day`, commits that carry no event wait while more was written than the day allows so far.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Collection, Sequence
@@ -32,6 +33,9 @@ log = logging.getLogger("edgead")
 ACK_EAGER = 10
 #: Seconds between two tries of a commit that failed.
 RETRY_S = 1.0
+#: Seconds after which delivered events are deleted on disk although nothing else is to be saved; a kill before that
+#: sends them once more.
+TIDY_S = 60.0
 DAY_S = 86_400.0
 #: Share of a day's bytes that may be written ahead of time.
 DAILY_BURST = 1 / 24
@@ -68,12 +72,18 @@ class Saving:
         )
         self._engine = engine
         self._store = Store.open(directory, self._limits, now_ns=now_ns)
+        self._closed = False  # a damaged store was closed and could not be opened again so far
+        self._damaged = False
+        self._save_all = False
+        self._written_before = 0  # by stores that were closed as damaged
+        self._stats = self._store.spool_stats()
         self.problems: list[str] = []
         self.commits = 0
         self._events: list[Event] = []
         self._tokens: list[int] = []
         self._retired: list[str] = []
         self._waiting_since_s = 0.0
+        self._delivered_since_s = 0.0
         self._retry_at_s = 0.0
         self._told = 0
         self._started_s = time.monotonic()
@@ -118,12 +128,14 @@ class Saving:
             return True
         if dry and len(self._tokens) >= ACK_EAGER:
             return True
+        if self._delivered_since_s and now_s - self._delivered_since_s >= TIDY_S:
+            return True
         return bool(self._tokens) and (now_s - self._waiting_since_s) * 1e9 >= self._settings.commit_interval
 
     def _over_budget(self, now_s: float) -> bool:
         """Whether more was written than `max_bytes_per_day` allows by now."""
         daily = self._settings.max_bytes_per_day
-        written = self._store.bytes_written or 0
+        written = self.bytes_written or 0
         return bool(daily) and written > daily * (DAILY_BURST + (now_s - self._started_s) / DAY_S)
 
     def unsaved(self) -> list[Event]:
@@ -146,9 +158,14 @@ class Saving:
         everything : bool
             Save the state of all series, so that a start has nothing to judge again.
         """
+        if self._damaged and not self._start_over(now_ns):
+            return []
         engine = self._engine
         entry = engine.journal_entry()
-        snapshots = engine.checkpoint(0 if everything else self._settings.journal_readings)
+        if self._save_all:
+            snapshots = engine.save_all()
+        else:
+            snapshots = engine.checkpoint(0 if everything else self._settings.journal_readings)
         try:
             committed = self._store.commit(
                 journal=[entry] if entry is not None else [],
@@ -159,37 +176,50 @@ class Saving:
                 now_ns=now_ns,
             )
         except StoreError as error:
-            self._refused(error, now_ns)
+            self._failed(error)
             return []
         engine.settle(committed.journal_seq, snapshots)
         self.commits += 1
         if self.problems:
             log.info("store takes commits again")
         self.problems, self._retry_at_s, self._told = [], 0.0, 0
+        self._save_all, self._delivered_since_s = False, 0.0
         tokens, self._tokens = self._tokens, []
         self._events, self._retired = [], []
         return tokens
 
-    def _refused(self, error: StoreError, now_ns: int) -> None:
-        log.error("commit failed", extra={"fields": {"kind": error.kind, "reason": str(error)}})
+    def _failed(self, error: StoreError) -> None:
+        """The disk refused something: told, and tried again in a while, or at once where the file is damaged."""
+        log.error("store failed", extra={"fields": {"kind": error.kind, "reason": str(error)}})
         self.problems = [f"store: {error}"]
-        self._retry_at_s = time.monotonic() + RETRY_S
-        if error.kind == "corrupt":
-            self._start_over(now_ns)
+        now_s = time.monotonic()
+        if error.kind == "corrupt" and not self._damaged:
+            self._damaged = True
+            self._retry_at_s = now_s
+        elif not self._retry_at_s or now_s >= self._retry_at_s:
+            self._retry_at_s = now_s + RETRY_S
 
-    def _start_over(self, now_ns: int) -> None:
-        """The file is damaged: set it aside (opening does) and save all state, and the events at hand, in a new one."""
-        self._store.close()
-        self._store = Store.open(self._directory, self._limits, now_ns=now_ns)
+    def _start_over(self, now_ns: int) -> bool:
+        """Set the damaged file aside (opening does), so that all state goes into a new one; False: not now."""
+        if not self._closed:
+            self._written_before = self.bytes_written or 0
+            self._closed = True
+            with contextlib.suppress(StoreError):
+                self._store.close()
+        try:
+            self._store = Store.open(self._directory, self._limits, now_ns=now_ns)
+        except StoreError as error:
+            self._failed(error)
+            return False
+        self._closed = self._damaged = False
+        self._save_all = True
         self._tell_notices()
-        snapshots = self._engine.save_all()
-        committed = self._store.commit(events=self._events, snapshots=snapshots, now_ns=now_ns)
-        self._engine.settle(committed.journal_seq, snapshots)
-        self._events, self._told = [], 0
+        return True
 
     def close(self) -> None:
         """Close the store."""
-        self._store.close()
+        if not self._closed:
+            self._store.close()
 
     # ------------------------------------------------------------------ reading
 
@@ -200,23 +230,49 @@ class Saving:
         self._tell_notices()
 
     def peek(self, *, after: int = 0, through: int | None = None, limit: int = 100) -> list[SpoolRow]:
-        """Events on disk, see `Store.peek`."""
-        return self._store.peek(after=after, through=through, limit=limit)
+        """Events on disk, see `Store.peek`.
+
+        Raises
+        ------
+        StoreError
+            After noting it: the disk is asked again.
+        """
+        if self._closed:
+            raise StoreError("the damaged state is not open", kind="corrupt")
+        try:
+            return self._store.peek(after=after, through=through, limit=limit)
+        except StoreError as error:
+            self._failed(error)
+            raise
 
     def acknowledge(self, seqs: Sequence[int]) -> None:
-        """Events the broker has, see `Store.acknowledge`."""
-        self._store.acknowledge(seqs)
+        """Events the broker has, see `Store.acknowledge`; what the disk does not note now is sent once more."""
+        if self._closed:
+            return
+        self._delivered_since_s = self._delivered_since_s or time.monotonic()
+        try:
+            self._store.acknowledge(seqs)
+        except StoreError as error:
+            self._failed(error)
 
     def spool_stats(self) -> SpoolStats:
-        """The spool in numbers."""
-        return self._store.spool_stats()
+        """The spool in numbers; the last known ones while it cannot be read."""
+        if not self._closed:
+            try:
+                self._stats = self._store.spool_stats()
+            except StoreError as error:
+                self._failed(error)
+        return self._stats
 
     @property
     def last_seq(self) -> int:
         """Number of the last event ever spooled."""
-        return self._store.spool_stats().last_seq
+        return self.spool_stats().last_seq
 
     @property
     def bytes_written(self) -> int | None:
         """By this process, see `Store.bytes_written`."""
-        return self._store.bytes_written
+        if self._closed:
+            return self._written_before
+        written = self._store.bytes_written
+        return None if written is None else self._written_before + written

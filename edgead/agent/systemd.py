@@ -1,5 +1,6 @@
 """What systemd is told: ready, alive, stopping (sd_notify(3): datagrams to the socket named in NOTIFY_SOCKET)."""
 
+import contextlib
 import os
 import socket
 
@@ -11,11 +12,11 @@ def notify(state: str) -> None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        try:
-            sock.sendto(state.encode(), address)
-        except OSError:
-            return
+    with (
+        contextlib.suppress(OSError),  # no descriptor left, or nobody listens
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
+    ):
+        sock.sendto(state.encode(), address)
 
 
 def watchdog_seconds() -> float:

@@ -45,8 +45,9 @@ CAUSES: Final = {
     "not_a_number": "what is found there is no number",
     "no_step": "an array of values without a usable step in milliseconds beside it",
     "too_many_values": "more values than an array may have",
+    "internal": "edgead itself failed over it: a bug, please report it with the payload",
 }
-"""Every cause of a `PayloadError`, in words."""
+"""Every cause of a `PayloadError`, and of a dead letter, in words."""
 
 # "No value" as text: Home Assistant's two, and what languages print; compared in lower case.
 _NO_VALUE_TEXTS = frozenset(("", "null", "none", "nan", "unavailable", "unknown"))

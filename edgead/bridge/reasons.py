@@ -5,6 +5,7 @@ import socket
 import ssl
 from typing import Final
 
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 
 # OpenSSL's X509_V_ERR_* numbers (x509_vfy.h), those that a person can do something about.
@@ -69,6 +70,8 @@ def of_error(error: BaseException, host: str, port: int) -> str:
         return f"{where}: the broker or something between cut the connection"
     if isinstance(error, OSError) and error.errno in _UNREACHABLE:
         return f"{where}: there is no way to it; is the network up?"
+    if isinstance(error, OSError) and error.errno in _NO_DESCRIPTOR:
+        return f"{where}: no file descriptor is left on this device for a connection"
     return f"{where}: {str(error) or type(error).__name__}"
 
 

@@ -30,3 +30,20 @@ def test_a_retained_message_with_its_time_is_a_reading():
     readings, intake = read(b'{"value":21.5,"ts":%d}' % MS, retain=True)
     assert readings == [(21.5, MS * 10**6)]
     assert not intake.counts
+
+
+def test_a_failure_of_ours_costs_one_message_and_is_told(monkeypatch):
+    config = parse(b'[[series]]\ntopic = "plant/{machine}/{variable}"\n', "gw.toml")
+    intake = Intake(config, Topics("gw1"), Engine(EngineSettings(node="gw1")))
+
+    def fail(payload: bytes, received_ns: int) -> list:
+        if payload == b"bad":
+            raise ZeroDivisionError("secret of the payload")
+        return [("", received_ns, 1.0, "good")]
+
+    monkeypatch.setattr(intake.rules[0], "decode", fail)
+    assert intake.read(Incoming("plant/press1/temp", b"bad", False, RECEIVED_NS, 1), RECEIVED_NS) == []
+    assert len(intake.read(Incoming("plant/press1/temp", b"1", False, RECEIVED_NS, 2), RECEIVED_NS)) == 1
+    assert intake.counts == {"payload_internal": 1}
+    assert intake.dead_letters[0].cause == "internal"
+    assert "secret" not in intake.dead_letters[0].error
