@@ -112,11 +112,12 @@ def grade(
     false = [
         Episode(series_id, at)
         for series_id, times in opened.items()
-        for at in sorted(times)
+        for at in times
         if not any(
             label.start_ns <= at <= max(label.end_ns, label.start_ns + grace_ns) + settling_ns
             for label in labels
             if label.series_id == series_id
         )
     ]
+    false.sort(key=lambda episode: (episode.open_ns, episode.series_id))
     return Grade(tuple(found), tuple(missed), tuple(false), readings)

@@ -13,7 +13,7 @@ from edgead.demo.scoring import FALSE_PER_1000, FOUND_SHARE, Grade
 from edgead.demo.watch import Anomaly, State, Watch
 from edgead.simulate import Label, Scenario
 
-RECENT = 6
+RECENT, FALSE_SHOWN = 6, 5
 PLAIN_EVERY_S = 5.0
 
 
@@ -164,7 +164,10 @@ def report(grade: Grade) -> list[str]:
             f"{kind:8}  {found:3} of {total:2}  {'' if delay is None else f'{delay:10.0f} s'}".rstrip()
         )
     lines += [f"missed: {name_of(label)}" for label in grade.missed]
-    lines += [f"false alarm: {one.series_id} at {clock(one.open_ns)}" for one in grade.false_alarms[:10]]
+    shown = grade.false_alarms[:FALSE_SHOWN]
+    lines += [f"false alarm: {one.series_id} at {clock(one.open_ns)}" for one in shown]
+    if len(grade.false_alarms) > len(shown):
+        lines.append(f"... and {len(grade.false_alarms) - len(shown)} more")
     faults = len(grade.found) + len(grade.missed)
     lines += [
         "",
