@@ -13,30 +13,32 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from edgead.agent import build, logs
 from edgead.bridge.tools import Listener, Publisher
 from edgead.config import load
 from edgead.demo import scoring, stage, watch
 from edgead.demo.plant import Plant
 from edgead.errors import EdgeADError, InvalidInput
-from edgead.simulate import Scenario, make_scenario
+from edgead.simulate import MACHINES, Scenario, make_scenario
 
 if TYPE_CHECKING:
     from edgead.demo.screen import Screen
 
 MIN_SECONDS, MAX_SECONDS = 10, 100
 #: The whole demo, whatever the machine: the plant is stopped early enough to end within two minutes.
-PLANT_LIMIT_S = 104.0
-#: Waits for the agent: to come online, and at the end to judge what is under way.
-START_LIMIT_S, DRAIN_LIMIT_S = 6.0, 3.0
-AGENT_STOP_LIMIT_S = 5.0
+PLANT_LIMIT_S = 100.0
+#: Waits for the agent: to come online, to judge what is under way at the end, to say goodbye.
+START_LIMIT_S, DRAIN_LIMIT_S, GOODBYE_LIMIT_S = 5.0, 8.0, 3.0
+AGENT_STOP_LIMIT_S = 3.0
 SHOW_EVERY_S = 0.25
 
-#: Readings of simulated time a second of wall time, at least; short demos go faster to see a fault of every series.
-SPEED = 60
-QUIET_ROWS, SPACING_ROWS = 800, 900
+#: Two of each machine.  Every series has one fault, after a time to learn from: in a plant most of the time is normal.
+COPIES, QUIET_ROWS, FAULT_ROWS = 2, 1500, 1000
+ROWS = QUIET_ROWS + FAULT_ROWS
 
-WINDOW, SENSITIVITY = 360, 93
+WINDOW, SENSITIVITY = 480, 93
 #: See `scoring`: ten readings and half a minute of plant time.
 GRACE_NS, SETTLING_NS = 10 * 10**9, 30 * 10**9
 
@@ -75,10 +77,7 @@ def run_demo(*, seconds: int = 60, seed: int = 1, run_agent: AgentRunner | None 
     _expect("seconds", seconds, MIN_SECONDS <= seconds <= MAX_SECONDS, f"{MIN_SECONDS}..{MAX_SECONDS}")
     _expect("seed", seed, seed >= 0, "0 or more")
     stage.require_packages()
-    rows = rows_of(seconds)
-    scenario = make_scenario(
-        seed, rows, start_ns=_start_ns(rows), quiet_rows=QUIET_ROWS, spacing_rows=SPACING_ROWS
-    )
+    scenario = plant_of(seed)
     with _signals_as_exit():
         return _play(scenario, seconds, seed, run_agent or own_agent)
 
@@ -88,15 +87,19 @@ def _expect(field: str, value: object, ok: bool, expected: str) -> None:
         raise InvalidInput(f"{field}: {value!r} is out of range, expected {expected}")
 
 
-def rows_of(seconds: int) -> int:
-    """Rows of every series: whole stretches of one fault each, at least one."""
-    stretches = max(1, (seconds * SPEED - QUIET_ROWS) // SPACING_ROWS)
-    return QUIET_ROWS + stretches * SPACING_ROWS
-
-
-def _start_ns(rows: int) -> int:
-    """A whole second so long ago that the plant's last reading is not ahead of the clock."""
-    return (time.time_ns() // 10**9 - rows - 60) * 10**9
+def plant_of(seed: int) -> Scenario:
+    """The plant of a seed; its last reading is a minute old."""
+    machines = [
+        msgspec.structs.replace(machine, name=f"{machine.name}{number}")
+        for number in range(1, COPIES + 1)
+        for machine in MACHINES
+    ]
+    start_ns = (
+        time.time_ns() // 10**9 - ROWS - 60
+    ) * 10**9  # readings from the future would get the time of arrival
+    return make_scenario(
+        seed, ROWS, start_ns=start_ns, machines=machines, quiet_rows=QUIET_ROWS, spacing_rows=FAULT_ROWS
+    )
 
 
 @contextmanager
@@ -168,7 +171,9 @@ def _play(scenario: Scenario, seconds: int, seed: int, run_agent: AgentRunner) -
                 publisher.drain()
                 publisher.publish(*watch.ping(stage.NODE))
                 _wait(lambda: seen.answered, DRAIN_LIMIT_S, "the agent did not answer a ping", checks)
-            _wait(lambda: not seen.online, DRAIN_LIMIT_S, "the agent did not say goodbye", (listener.check,))
+            _wait(
+                lambda: not seen.online, GOODBYE_LIMIT_S, "the agent did not say goodbye", (listener.check,)
+            )
     grade = scoring.grade(
         scenario.labels,
         seen.episodes(),

@@ -13,7 +13,7 @@ from edgead.demo.scoring import FALSE_PER_1000, FOUND_SHARE, Grade
 from edgead.demo.watch import Anomaly, State, Watch
 from edgead.simulate import Label, Scenario
 
-RECENT, FALSE_SHOWN = 6, 5
+RECENT, FALSE_SHOWN, MIN_SHOWN = 6, 5, 8
 PLAIN_EVERY_S = 5.0
 
 
@@ -114,7 +114,7 @@ class Screen:
     def _describe(self, anomaly: Anomaly) -> str:
         label = self._fault_at(anomaly.series, anomaly.opened_ns)
         return (
-            f"{clock(anomaly.opened_ns)} {anomaly.series:19} {_number(anomaly.value):>6} "
+            f"{clock(anomaly.opened_ns)} {anomaly.series:20} {_number(anomaly.value):>6} "
             f"expected {_number(anomaly.expected):>6} score {anomaly.score:4.1f}  "
             + (f"<- {label.kind} {label.size:+.1f}" if label else "no fault")
         )
@@ -131,16 +131,17 @@ class Screen:
     # ------------------------------------------------------------------ the table
 
     def picture(self, progress: str, row: int, states: dict[str, State], anomalies: list[Anomaly]) -> Group:
-        """The whole screen at one moment."""
+        """The whole screen at one moment; on a low terminal the series that are busy go first."""
         open_series = {anomaly.series for anomaly in anomalies if anomaly.closed_ns is None}
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for name in ("series", "value", "expected", "band", "unit", "state", "injected"):
             right = name in ("value", "expected", "band")
             table.add_column(name, justify="right" if right else "left", no_wrap=True)
-        now_ns = self._time_of(row)
-        for series_id in self._scenario.columns:
-            state = states.get(series_id, State())
-            label = self._fault_at(series_id, now_ns)
+        faults = {each: self._fault_at(each, self._time_of(row)) for each in self._scenario.columns}
+        room = max(MIN_SHOWN, self._console.height - RECENT - 7)
+        busy = sorted(faults, key=lambda each: each not in open_series and faults[each] is None)
+        for series_id in [each for each in faults if each in busy[:room]]:
+            state, label = states.get(series_id, State()), faults[series_id]
             style = "green" if state.phase == "ready" else "yellow"
             table.add_row(
                 series_id,

@@ -71,11 +71,12 @@ def headlines(scenario: Scenario, seed: int, port: int, seconds: float) -> list[
     rows, step_s = scenario.rows, scenario.step_ns / 1e9
     sizes = [abs(label.size) for label in scenario.labels]
     return [
-        f"A simulated pump, bearing and tank (seed {seed}) publish {len(scenario.columns)} series over MQTT;",
-        f"{len(scenario.labels)} faults of {min(sizes):.0f} to {max(sizes):.0f} sigma are hidden in them, "
+        f"Two simulated pumps, bearings and tanks (seed {seed}) publish {len(scenario.columns)} series over MQTT;",
+        f"{len(scenario.labels)} faults of {min(sizes):.0f} to {max(sizes):.0f} sigma are hidden in the second half, "
         "and the agent knows nothing of them.",
         f"Broker: iotcore on {LOOPBACK}:{port}.  Plant time: {rows} rows of {step_s:g} s, "
-        f"{rows * step_s / seconds:.0f} times faster than the clock.  It ends by itself; Ctrl-C ends it sooner.",
+        f"{rows * step_s / seconds:.0f} times faster than the clock.",
+        "It ends by itself; Ctrl-C ends it sooner.",
         "",
     ]
 

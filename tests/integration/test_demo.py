@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-SECONDS, SEED = 15, 1
+SECONDS, SEED = 20, 1
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def check_nothing_is_left(tmp_path, seen):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_short_demo_stays_on_loopback_and_leaves_nothing(start, tmp_path):
+def test_a_short_demo_passes_on_loopback_and_leaves_nothing(start, tmp_path):
     begin = time.monotonic()
     process = start("--seconds", str(SECONDS), "--seed", str(SEED))
     head = wait_until_playing(process)
@@ -84,12 +84,13 @@ def test_a_short_demo_stays_on_loopback_and_leaves_nothing(start, tmp_path):
     assert listeners, "the broker listens"
     assert {address.ip for address in listeners} == {"127.0.0.1"}
     text = "".join(head) + out
+    assert process.returncode == 0, text + err
     assert err == ""
     found, missed, false = text.splitlines()[-3:]
     assert re.match(r"found +\d+ of \d+ ", found)
     assert re.match(r"missed +\d+$", missed)
     assert re.match(r"false alarms +\d+ ", false)
-    assert text.splitlines()[-4] == ("passed" if process.returncode == 0 else "NOT passed")
+    assert "passed" in text.splitlines()[-4]
     check_nothing_is_left(tmp_path, seen)
 
 

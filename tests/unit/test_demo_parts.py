@@ -6,7 +6,7 @@ import pytest
 
 from edgead import simulate as sim
 from edgead.config import load
-from edgead.demo import rows_of, run_demo, stage
+from edgead.demo import plant_of, run_demo, stage
 from edgead.demo.plant import Plant, topic_of
 from edgead.demo.scoring import Episode, grade
 from edgead.demo.screen import Screen, report
@@ -44,9 +44,13 @@ def test_settings_out_of_range_are_refused(field, value):
         run_demo(**{field: value})
 
 
-def test_rows_are_whole_stretches_and_a_demo_has_at_least_one():
-    assert rows_of(10) == 1700
-    assert rows_of(75) == 800 + 4 * 900
+def test_the_plant_has_one_fault_in_every_series_and_lies_in_the_past():
+    plant = plant_of(5)
+    assert sorted(label.series_id for label in plant.labels) == sorted(plant.columns)
+    assert len(plant.columns) == 22
+    end_ns = plant.start_ns + plant.rows * plant.step_ns
+    assert 0 < time.time_ns() - end_ns < 120 * S
+    assert plant.start_ns % S == 0
 
 
 @pytest.mark.parametrize("name", ["iotcore", "rich"])
