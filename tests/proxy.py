@@ -11,6 +11,10 @@ import struct
 import threading
 import time
 from types import TracebackType
+from typing import Literal, get_args
+
+Kind = Literal["cut", "stall", "delay"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class FlakyProxy:
@@ -24,6 +28,15 @@ class FlakyProxy:
         Where in a piece of data a cut falls, how it is done, how long a delay is.
     max_delay_s : float
         Each piece of data waits up to this long.
+
+    Attributes
+    ----------
+    open : bool
+        Whether new connections are let through; False keeps them waiting.
+    silent : bool
+        Nothing is passed on, and nobody is told.
+    cuts : int
+        Connections cut.
     """
 
     def __init__(self, target: int, rng: random.Random, *, max_delay_s: float = 0.0) -> None:
@@ -33,7 +46,9 @@ class FlakyProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.cuts = 0
+        self.open = True
         self.silent = False
+        self._silent_until = 0.0
         self._to_cut = False
         self._ending = False
         self._pairs: list[threading.Thread] = []
@@ -55,9 +70,19 @@ class FlakyProxy:
         """Cut the connection with the next data that comes, in the middle of it."""
         self._to_cut = True
 
+    def trouble(self, kind: Kind) -> None:
+        """Let one thing happen to the connections there are; a stall passes by itself, delays come and go."""
+        if kind == "cut":
+            self.cut()
+        elif kind == "stall":
+            self._silent_until = time.monotonic() + self._rng.uniform(0.2, 1.0)
+        else:
+            self._max_delay_s = 0.0 if self._max_delay_s else 0.02
+
     def _accept(self) -> None:
         while not self._ending:
-            if not select.select([self._listener], [], [], 0.05)[0]:
+            if not self.open or not select.select([self._listener], [], [], 0.05)[0]:
+                time.sleep(0.01)
                 continue
             near, _ = self._listener.accept()
             try:
@@ -72,8 +97,9 @@ class FlakyProxy:
     def _forward(self, near: socket.socket, far: socket.socket) -> None:
         with near, far:
             while not self._ending:
-                ready = [] if self.silent else select.select([near, far], [], [], 0.05)[0]
-                if self.silent:
+                silent = self.silent or time.monotonic() < self._silent_until
+                ready = [] if silent else select.select([near, far], [], [], 0.05)[0]
+                if silent:
                     time.sleep(0.05)
                 for source in ready:
                     try:

@@ -14,9 +14,9 @@ import pytest
 from edgead.bridge.tools import Publisher
 from edgead.errors import BridgeError
 from tests.agent_process import AgentProcess, Heard, in_order, wait_for
-from tests.flaky_proxy import KINDS, FlakyProxy
 from tests.integration.test_main_job import CONFIG, detected
 from tests.mosquitto import Mosquitto
+from tests.proxy import KINDS, FlakyProxy
 from tests.recordings import write_csv
 
 ROWS = 4000
