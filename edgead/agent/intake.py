@@ -80,7 +80,7 @@ class Intake:
 
     def settings_for(self, series_id: str, source: str) -> SeriesSettings | None:
         """Settings of a stored series, found again by where its readings came from; None when no rule has it."""
-        topic = source.partition(" ")[0]
+        topic = source.partition("#")[0]
         for route in self._router.routes(topic):
             if series_id in route.series_ids.values():
                 rule = self.rules[route.rule]
@@ -119,8 +119,14 @@ class Intake:
                 if message.retain and time_ns == message.received_ns:
                     self.counts["retained"] += 1  # nobody knows how old it is: not a reading of now
                     continue
-                if series_id in known or self._admit(series_id, route, field, message.topic, now_ns):
-                    readings.append(Reading(series_id, time_ns, value, quality))
+                series = known.get(series_id)
+                if series is None:
+                    if not self._admit(series_id, route, field, message.topic, now_ns):
+                        continue
+                elif series.topic != message.topic:
+                    self._clash(series_id, series.topic, message.topic)
+                    continue
+                readings.append(Reading(series_id, time_ns, value, quality))
         return readings
 
     def _decode(self, route: Route, message: Incoming) -> list[tuple[str, int, float, str]]:
@@ -154,14 +160,29 @@ class Intake:
         if rule.limit and rule.created >= rule.limit:
             refusal: str | None = f"more than limit = {rule.limit} series of this block"
         else:
-            refusal = self._engine.add(series_id, f"{topic} {field}".rstrip(), rule.settings, now_ns)
+            refusal = self._engine.add(
+                series_id, f"{topic}#{field}" if field else topic, rule.settings, now_ns
+            )
         if refusal is None:
             rule.created += 1
             self.born.add(series_id)
             return True
+        self._refuse(series_id, refusal)
+        return False
+
+    def _clash(self, series_id: str, owner: str, topic: str) -> None:
+        """Two topics make one id: mixed they would be a series of no meaning; the first has it."""
+        key = f"{series_id} of {topic}"
+        if key in self.refusals:
+            self.counts["refused"] += 1
+        else:
+            self._refuse(
+                key, f"{owner} has this id already; an id with more of the topic's bindings tells them apart"
+            )
+
+    def _refuse(self, series_id: str, reason: str) -> None:
         self.counts["refused"] += 1
-        self.refusals[series_id] = refusal
+        self.refusals[series_id] = reason
         if len(self.refusals) > REFUSALS_KEPT:
             self.refusals.popitem(last=False)
-        log.warning("series refused", extra={"fields": {"series": series_id, "reason": refusal}})
-        return False
+        log.warning("series refused", extra={"fields": {"series": series_id, "reason": reason}})

@@ -193,7 +193,7 @@ def _meta(series: Series | None) -> bytes:
     """Meta of a series; empty, which takes the retained message back, for one that is gone."""
     if series is None:
         return b""
-    topic, _, field = series.source.partition(" ")
+    topic, _, field = series.source.partition("#")
     needed = series.detector.needed
     return Meta(
         ts=to_ms(series.judged_ns),

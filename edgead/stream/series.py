@@ -65,7 +65,8 @@ class Series:
     Parameters
     ----------
     series_id, source : str
-        Name, and where its readings come from (for people and for finding its settings again).
+        Name, and where its readings come from: topic, and after a ``#``, which no topic of a message has, the field of
+        the payload, if it has a name.
     key : int
         Its number in the journal.
     settings : SeriesSettings
@@ -100,6 +101,7 @@ class Series:
         "stale",
         "stale_after_ns",
         "step_ns",
+        "topic",
         "verdict",
     )
 
@@ -116,6 +118,7 @@ class Series:
         self.series_id = series_id
         self.key = key
         self.source = source
+        self.topic = source.partition("#")[0]
         self.settings = settings
         self.node = node
         self.replay = replay

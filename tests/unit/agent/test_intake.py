@@ -47,3 +47,33 @@ def test_a_failure_of_ours_costs_one_message_and_is_told(monkeypatch):
     assert intake.counts == {"payload_internal": 1}
     assert intake.dead_letters[0].cause == "internal"
     assert "secret" not in intake.dead_letters[0].error
+
+
+def message(topic: str, value: float = 1.0) -> Incoming:
+    return Incoming(topic, b"%r" % value, False, RECEIVED_NS, 1)
+
+
+def test_a_second_topic_of_the_same_id_is_refused_with_the_owner():
+    config = parse(b'[[series]]\ntopic = "plant/{line}/{machine}/temp"\nid = "{machine}"\n', "gw.toml")
+    intake = Intake(config, Topics("gw1"), Engine(EngineSettings(node="gw1")))
+    assert len(intake.read(message("plant/a/press/temp"), RECEIVED_NS)) == 1
+    assert intake.read(message("plant/b/press/temp"), RECEIVED_NS) == []
+    assert intake.read(message("plant/b/press/temp"), RECEIVED_NS) == []
+    assert len(intake.read(message("plant/a/press/temp"), RECEIVED_NS)) == 1
+    assert intake.counts == {"refused": 2}
+    ((series, reason),) = intake.refusals.items()
+    assert series == "press of plant/b/press/temp"
+    assert reason.startswith("plant/a/press/temp has this id already")
+
+
+def test_a_series_of_a_topic_with_spaces_is_found_again_after_a_restart():
+    config = parse(b'[[series]]\ntopic = "hall 1/{machine}"\nvalue = ["a b", "c"]\n', "gw.toml")
+    engine = Engine(EngineSettings(node="gw1"))
+    intake = Intake(config, Topics("gw1"), engine)
+    payload = b'{"a b": 1, "c": 2}'
+    intake.read(Incoming("hall 1/press 2", payload, False, RECEIVED_NS, 1), RECEIVED_NS)
+    assert len(engine.series) == 2
+    again = Intake(config, Topics("gw1"), Engine(EngineSettings(node="gw1")))
+    for series_id, series in engine.series.items():
+        assert series.topic == "hall 1/press 2"
+        assert again.settings_for(series_id, series.source) is not None
