@@ -47,5 +47,6 @@ def trailing_mean(v: FloatArray, width: int) -> FloatArray:
     for count in range(1, min(width, len(v))):
         out[count - 1] = v[:count].mean()
     if len(v) >= width:
-        out[width - 1 :] = np.lib.stride_tricks.sliding_window_view(v, width).mean(axis=1)
+        whole = len(v) - width + 1
+        out[width - 1 :] = sum(v[k : k + whole] for k in range(width)) / width
     return out

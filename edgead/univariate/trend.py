@@ -1,5 +1,7 @@
 """Trend of a series without a season, and the rough period that sets its smoothness."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from edgead.native import rfft, svc_running_median, svc_spline, svc_straight_ends
@@ -61,23 +63,31 @@ def rough_period(v: FloatArray) -> int:
 
 def _welch(v: FloatArray, segment: int) -> FloatArray:
     """Mean power of overlapping Hann-windowed segments (Welch 1967), one-sided, bins 0..segment // 2."""
-    pieces = np.lib.stride_tricks.sliding_window_view(v, segment)[:: segment - segment // 2]
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(segment) / segment)
-    power = np.zeros(segment // 2 + 1)
-    for piece in pieces:
+    window, scale = _hann(segment)
+    power, pieces = np.zeros(segment // 2 + 1), 0
+    for start in range(0, len(v) - segment + 1, segment - segment // 2):
+        piece = v[start : start + segment]
         spectrum = rfft((piece - piece.mean()) * window)
         power += spectrum.real**2 + spectrum.imag**2
-    power *= 2 / (len(pieces) * window.sum() ** 2)
+        pieces += 1
+    power *= scale / pieces
     power[0] /= 2
     if segment % 2 == 0:
         power[-1] /= 2
     return power
 
 
+@lru_cache(maxsize=16)
+def _hann(segment: int) -> tuple[FloatArray, float]:
+    """Periodic Hann window, and the factor from its squared magnitudes to one-sided power."""
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(segment) / segment)
+    return window, float(2 / window.sum() ** 2)
+
+
 def _bins(power: FloatArray, segment: int) -> tuple[FloatArray, FloatArray]:
     """Whole periods, descending, and the largest power of each; the whole segment's counts as none."""
     period = np.rint(1 / (np.arange(1, len(power)) * (1 / segment)))
-    starts = np.flatnonzero(np.r_[True, period[1:] != period[:-1]])
+    starts = np.flatnonzero(np.concatenate(([True], period[1:] != period[:-1])))
     largest = np.maximum.reduceat(power[1:], starts)
     period = period[starts]
     largest[period == segment] = 0.0
