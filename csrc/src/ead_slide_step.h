@@ -11,12 +11,14 @@
 #include "ead_root6.h"
 #include "ead_slide.h"
 
-/* Bins; measured best on x86-64.  A firmware may choose fewer to save stack: 11 numbers a bin. */
-#ifndef EAD_SLIDE_BLOCK
-#define EAD_SLIDE_BLOCK (sizeof(ead_real) == 4 ? 32 : 16)
+/* Bins of a block, as a power of 2; measured best on x86-64.  A firmware may choose fewer to save stack: 11
+ * numbers a bin. */
+#ifndef EAD_SLIDE_BLOCK_LOG2
+#define EAD_SLIDE_BLOCK_LOG2 (sizeof(ead_real) == 4 ? 5 : 4)
 #endif
-#define BLOCK EAD_SLIDE_BLOCK /* a multiple of PIECE */
-#define PIECE 8               /* bins of the last block done at a time */
+#define BLOCK_LOG2 ((int)(EAD_SLIDE_BLOCK_LOG2))
+#define BLOCK ((size_t)1 << EAD_SLIDE_BLOCK_LOG2)
+#define PIECE 8 /* bins of the last block done at a time; BLOCK is a multiple of it */
 
 /* What a step keeps between blocks.  The weights of a bin need the roots of two bins on either side, so they
  * are applied two bins late: root starts four bins and turned two bins before the block. */
@@ -72,9 +74,9 @@ static inline void weigh(struct pass *restrict pass, size_t bins)
 
 static inline void carry_over(struct pass *pass)
 {
-    for (int j = 0; j < 6; j++)
+    for (size_t j = 0; j < 6; j++)
         pass->root[j] = pass->root[j + BLOCK];
-    for (int j = 0; j < 2; j++) {
+    for (size_t j = 0; j < 2; j++) {
         pass->turned_re[j] = pass->turned_re[j + BLOCK];
         pass->turned_im[j] = pass->turned_im[j + BLOCK];
     }
@@ -117,20 +119,40 @@ static inline void close_end(struct pass *pass, size_t n, size_t count)
     behind[1] = mirror[1];
 }
 
+static inline size_t add_places(size_t a, size_t b, size_t n)
+{
+    return a + b >= n ? a + b - n : a + b;
+}
+
+/* 2^times a, round the ring. */
+static inline size_t doubled(size_t a, int times, size_t n)
+{
+    for (int i = 0; i < times; i++)
+        a = add_places(a, a, n);
+    return a;
+}
+
 /* Twiddles of a block, in four chains of look-ups, which the processor follows side by side. */
 static inline void block_twiddles(struct pass *pass, const struct ead_i_step *step)
 {
-    size_t at[4] = {0}, stride = 4 * step->position % step->n;
-    for (size_t i = 1; i < 4; i++)
-        at[i] = (at[i - 1] + step->position) % step->n;
+    const size_t n = step->n, p = step->position, two = doubled(p, 1, n), stride = doubled(p, 2, n);
+    size_t at[4] = {0, p, two, add_places(two, p, n)};
     for (size_t j = 0; j < BLOCK; j += 4) {
         for (size_t i = 0; i < 4; i++) {
             pass->block_cos[j + i] = step->turns[2 * at[i]];
             pass->block_sin[j + i] = step->turns[2 * at[i] + 1];
-            at[i] += stride;
-            at[i] -= at[i] >= step->n ? step->n : 0;
+            at[i] = add_places(at[i], stride, n);
         }
     }
+}
+
+/* The sum of a block's lanes, by halves: short chains of dependence again. */
+static inline ead_real sum_of_lanes(ead_real *lane)
+{
+    for (size_t width = BLOCK / 2; width > 0; width /= 2)
+        for (size_t j = 0; j < width; j++)
+            lane[j] += lane[j + width];
+    return lane[0];
 }
 
 static inline void slide_step(const struct ead_i_step *step, ead_real sum[2])
@@ -143,15 +165,14 @@ static inline void slide_step(const struct ead_i_step *step, ead_real sum[2])
     for (size_t j = 0; j < 2; j++)
         pass.turned_re[j] = pass.turned_im[j] = 0;
     block_twiddles(&pass, step);
-    size_t bins = step->n / 2, turn = step->position, stride = BLOCK * step->position % step->n, first = 0;
+    size_t bins = step->n / 2, turn = step->position, stride = doubled(turn, BLOCK_LOG2, step->n), first = 0;
     for (; bins - first > BLOCK; first += BLOCK) {
         take_range(&pass, step, step->turns[2 * turn], step->turns[2 * turn + 1], first, 0, BLOCK);
         if (first == 0)
             pass.root[2] = pass.root[3] = pass.root[4]; /* bin 1 stands for the bins before it */
         weigh(&pass, BLOCK);
         carry_over(&pass);
-        turn += stride;
-        turn -= turn >= step->n ? step->n : 0;
+        turn = add_places(turn, stride, step->n);
     }
     take_rest(&pass, step, step->turns[2 * turn], step->turns[2 * turn + 1], first, bins - first);
     if (first == 0)
@@ -160,11 +181,8 @@ static inline void slide_step(const struct ead_i_step *step, ead_real sum[2])
     weigh(&pass, BLOCK);
     carry_over(&pass);
     weigh(&pass, 2);
-    sum[0] = sum[1] = 0;
-    for (size_t j = 0; j < BLOCK; j++) {
-        sum[0] += pass.sum_re[j];
-        sum[1] += pass.sum_im[j];
-    }
+    sum[0] = sum_of_lanes(pass.sum_re);
+    sum[1] = sum_of_lanes(pass.sum_im);
 }
 
 #endif

@@ -51,7 +51,7 @@ def numpy_median_and_mad(x: np.ndarray) -> float:
 
 def sliding(n: int, single: bool, isa: str) -> tuple[Work, int]:
     """A call that feeds many samples in one go, and how many."""
-    slide, samples = native.Slide(n, single=single, isa=isa), np.random.default_rng(n).normal(size=200)
+    slide, samples = native.Slide(n, single=single, isa=isa), np.random.default_rng(n).normal(size=1000)
     slide.feed_all(np.random.default_rng(n).normal(size=2 * n))
     return lambda: slide.feed_all(samples), len(samples)
 

@@ -229,3 +229,16 @@ def test_the_state_is_as_small_as_promised_and_tables_are_shared():
         assert len(native.Slide(n, mean_len=16).dump()) <= 24 * n + 256
     assert native.Slide(100).table is native.Slide(100).table
     assert native.Slide(100).table is not native.Slide(100, single=True).table
+
+
+@pytest.mark.parametrize("single", [False, True])
+@given(WINDOWS, SEEDS)
+def test_a_checkpoint_moves_between_instruction_sets(single, window, seed):
+    x = series(seed, 3 * window)
+    slides = [native.Slide(window, single=single, isa=isa) for isa in ISAS]
+    slides[0].feed_all(x[: 2 * window])
+    for other in slides[1:]:
+        other.load(slides[0].dump())
+    results = [slide.feed_all(x[2 * window :]) for slide in slides]
+    for result in results[1:]:
+        assert np.abs(result - results[0]).max() <= (5e-2 if single else 1e-9) * results[0].max()
