@@ -39,7 +39,8 @@ def build(config: Config) -> Agent:
     saving = Saving(Path(config.node.state_dir), config.store, engine, now_ns=now_ns)
     agent = Agent(config, engine, saving, Link(config, clock.now_ns), clock)
     saving.restore(agent.intake.settings_for)
-    engine.resume(now_ns)
+    clock.continue_from(max((series.arrived_ns for series in engine.series.values()), default=0))
+    engine.resume(clock.now_ns())
     return agent
 
 

@@ -77,6 +77,7 @@ class Agent:
         self._counts: Counter[str] = Counter()
         self._connected = False
         self._away_because = "not yet"
+        self._doubt = ""
         self._reload: Callable[[], Config] | None = None
         self._stopping = False
         self._started_s = time.monotonic()
@@ -273,6 +274,15 @@ class Agent:
     def _greet(self, now_ns: int) -> None:
         """Birth, in the order of docs/mqtt-api.md; the bridge has subscribed and said online before."""
         self._connected = True
+        self._introduce(now_ns)
+        self.outgoing.connected(self.saving.last_seq)
+        self._next_health_s = 0.0
+        log.info(
+            "broker connected",
+            extra={"fields": {"host": self.config.mqtt.host, "port": self.config.mqtt.port}},
+        )
+
+    def _introduce(self, now_ns: int) -> None:
         info = Info(
             ts=now_ns // 10**6,
             node=self.config.node.id,
@@ -283,12 +293,6 @@ class Agent:
             clock=self._clock.trust,
         )
         self._link.publish(self.topics.info, info.encode(), retain=True)
-        self.outgoing.connected(self.saving.last_seq)
-        self._next_health_s = 0.0
-        log.info(
-            "broker connected",
-            extra={"fields": {"host": self.config.mqtt.host, "port": self.config.mqtt.port}},
-        )
 
     def _look_after(self, began_s: float) -> None:
         """Health, watchdog, dead letters, clock: what is due once in a while."""
@@ -304,13 +308,31 @@ class Agent:
         if now_s < self._next_look_s:
             return
         self._next_look_s = now_s + LOOK_EVERY_S
-        step_ns = self._clock.watch()
-        if step_ns:
-            log.warning("wall clock stepped", extra={"fields": {"seconds": round(step_ns / 1e9, 3)}})
+        self._mind_the_clock()
         self.vitals = self._look(now_s)
         if self._connected and now_s >= self._next_health_s:
             self._next_health_s = now_s + HEALTH_EVERY_S
             self._link.publish(self.topics.health, to_message(self.vitals).encode(), qos=0)
+
+    def _mind_the_clock(self) -> None:
+        """Tell steps of the wall clock, and go on from an earlier time when a step back was believed."""
+        moved_ns = self._clock.watch()
+        if moved_ns:
+            log.warning("processing time moved", extra={"fields": {"seconds": round(moved_ns / 1e9, 3)}})
+        if moved_ns < 0:
+            now_ns = self._clock.now_ns()
+            for series_id, series in self.engine.series.items():
+                if 0 < series.muted_until_ns < NEVER:
+                    until_ns = max(now_ns, series.muted_until_ns + moved_ns)
+                    self._absorb(self.engine.command("mute", series_id, now_ns, until_ns=until_ns), now_ns)
+            self.engine.resume(now_ns)
+            self.outgoing.forget_told()
+        doubt = self._clock.doubt
+        if doubt != self._doubt:
+            self._doubt = doubt
+            log.warning("clock", extra={"fields": {"trust": self._clock.trust, "reason": doubt}})
+            if self._connected:
+                self._introduce(self._clock.now_ns())
 
     def _look(self, now_s: float) -> Vitals:
         phases = Counter(series.phase for series in self.engine.series.values())
@@ -354,8 +376,8 @@ class Agent:
             problems.append(f"broker: not connected: {self._away_because}")
         if refused := descriptors_gone():
             problems.append(f"files: none can be opened, nor connections made: {refused}")
-        if self._clock.trust == "untrusted":
-            problems.append("clock: not set, or behind where it was; judging in order of arrival")
+        if self._doubt:
+            problems.append(f"clock: the wall clock {self._doubt}; judging in order of arrival")
         if self.intake.refusals:
             problems.append(f"limits: {len(self.intake.refusals)} series refused")
         return problems

@@ -91,6 +91,10 @@ class Outgoing:
         self._online = False
         self._under_way.clear()
 
+    def forget_told(self) -> None:
+        """Processing time went back: the next verdict of every series is worth telling."""
+        self._told.clear()
+
     def spooled(self, last_seq: int) -> None:
         """Events up to `last_seq` are in the spool."""
         self._last_seq = max(self._last_seq, last_seq)

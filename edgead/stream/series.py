@@ -190,6 +190,7 @@ class Series:
             counts["duplicate"] += 1
             return
         self.late_run += 1
+        self.on_time_ns = min(self.on_time_ns, now_ns)  # processing time itself may have been set back
         if self.late_run >= REJOIN_AFTER and now_ns - self.on_time_ns >= self.stale_after_ns:
             counts["rejoined"] += 1
             self._rejoin(time_ns, out)

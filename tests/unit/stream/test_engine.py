@@ -245,3 +245,14 @@ def test_a_source_whose_clock_was_set_back_is_believed_after_a_while():
     assert judged.index([(60, 1.0)]) == 60
     assert [len(each) for each in judged] == [0] * 60 + [1] * 40
     assert engine.counts["rejoined"] == 1
+
+
+def test_when_processing_time_was_set_back_a_series_without_times_of_its_own_rejoins_after_its_silence():
+    engine = make_engine(allowed_lateness_ns=0, stale_after_ns=60 * S)
+    day = 86_400 * S
+    for second in range(5):
+        feed(engine, reading(second), now=T0 + second * S)
+    engine.resume(T0 - day)
+    judged = [feed(engine, reading(s - 86_400), now=T0 - day + s * S) for s in range(70)]
+    assert [bool(each) for each in judged] == [False] * 60 + [True] * 10
+    assert engine.counts["rejoined"] == 1
