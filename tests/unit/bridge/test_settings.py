@@ -74,7 +74,7 @@ def handshake_error(reason: str) -> ssl.SSLError:
         (ConnectionRefusedError(errno.ECONNREFUSED, "x"), "is the broker running"),
         (ConnectionResetError(errno.ECONNRESET, "x"), "cut the connection"),
         (OSError(errno.ENETUNREACH, "Network is unreachable"), "is the network up"),
-        (OSError(errno.EMFILE, "no file descriptor is left"), "Too many open files"),
+        (OSError(errno.EMFILE, "Too many open files"), "no file descriptor is left"),
         (ValueError(), "ValueError"),
     ],
 )
