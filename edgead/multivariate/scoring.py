@@ -94,7 +94,7 @@ class Scorer:
 
     def __init__(self, spec: ModelSpec, network: Network) -> None:
         self.spec = spec
-        self._network = network
+        self.network = network
         self._center = np.array(spec.scaler.center, np.float64)
         self._scale = np.array(spec.scaler.scale, np.float64)
 
@@ -122,7 +122,7 @@ class Scorer:
             raise InvalidInput("window: expected finite values; fill holes first")
         limit = self.spec.scaler.limit
         scaled = np.clip((window - self._center) / self._scale, -limit, limit).astype(np.float32)
-        out = self._network.run(scaled)
+        out = self.network.run(scaled)
         thresholds = self.spec.thresholds
         ratios = (float(out["joined"][0]) / thresholds.joined, float(out["local"][0]) / thresholds.local)
         shares = out["contributions"].astype(np.float64)

