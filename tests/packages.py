@@ -117,3 +117,7 @@ def first(graph: Message, number: int) -> tuple[int, Message]:
     """Place and fields of the first message of that field number."""
     place = next(i for i, (field, _, _) in enumerate(graph) if field == number)
     return place, decode(graph[place][2])
+
+
+def wrong_scores() -> np.ndarray[Any, Any]:
+    return np.full(6, 9.0)

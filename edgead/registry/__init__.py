@@ -1,0 +1,242 @@
+"""Model packages on disk: installed beside the active one, activated in one step, rolled back.
+
+One folder a model name::
+
+    models/pump/4f2c...e1.zip     packages by id, at most `KEPT`
+    models/pump/active            id of the active package, and before it the id to roll back to
+
+`active` is replaced by a rename, so a device that loses power finds the old model or the new one, never half of
+one.  A package reaches the folder only after its trial run.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from edgead.errors import ModelPackageError
+from edgead.package import Manifest, ModelPackage, read_package
+from edgead.registry.trial import run_trial
+
+__all__ = ["KEPT", "Installed", "Registry"]
+
+#: Packages kept of one model: the active one and the one before it (or a new one that waits).
+KEPT = 2
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class Installed(msgspec.Struct, frozen=True):
+    """One package on the device.
+
+    Attributes
+    ----------
+    manifest : Manifest
+    active : bool
+    size : int
+        Bytes of the package.
+    """
+
+    manifest: Manifest
+    active: bool
+    size: int
+
+
+class _Pointer(msgspec.Struct, frozen=True):
+    """Content of the file ``active``."""
+
+    active: str
+    previous: str = ""
+
+
+class Registry:
+    """The installed models of one device.
+
+    Parameters
+    ----------
+    directory : Path
+        Created when missing.
+    trial : callable, optional
+        Runs a package's self-test or raises `ModelPackageError`; by default in a child process.
+    """
+
+    def __init__(self, directory: Path, *, trial: Callable[[bytes], None] = run_trial) -> None:
+        self._directory = directory
+        self._trial = trial
+
+    def install(self, data: bytes) -> Manifest:
+        """Verify and try a package, and put it beside the active one; nothing is activated.
+
+        Parameters
+        ----------
+        data : bytes
+            The package.
+
+        Returns
+        -------
+        Manifest
+
+        Raises
+        ------
+        ModelPackageError
+            With the reason; the device is as before.
+        """
+        manifest = read_package(data).manifest
+        self._trial(data)
+        folder = self._folder(manifest.name)
+        path = folder / f"{manifest.id}.zip"
+        if path.exists():
+            self._expect_same(manifest)
+            return manifest
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ModelPackageError(f"{folder} cannot be made: {error.strerror}") from error
+        _write(path, data)
+        self._prune(folder, newest=manifest.id)
+        return manifest
+
+    def activate(self, name: str, identity: str) -> Manifest:
+        """Make an installed package the active one; the one before stays to roll back to.
+
+        Parameters
+        ----------
+        name : str
+            Of the model.
+        identity : str
+            Id of the package.
+
+        Raises
+        ------
+        ModelPackageError
+            If it is not installed, damaged on disk or fails its trial; the active model stays.
+        """
+        data = self._bytes(name, identity)
+        manifest = _named(read_package(data), name, identity)
+        self._trial(data)
+        pointer = self._pointer(name)
+        if pointer.active != identity:
+            self._point(name, _Pointer(identity, pointer.active))
+        return manifest
+
+    def roll_back(self, name: str) -> Manifest:
+        """Make the package that was active before the active one again.
+
+        Parameters
+        ----------
+        name : str
+            Of the model.
+
+        Raises
+        ------
+        ModelPackageError
+            If there is none, or it is damaged; the active model stays.
+        """
+        pointer = self._pointer(name)
+        if not pointer.previous:
+            raise ModelPackageError(f"{name}: no package to roll back to")
+        manifest = _named(read_package(self._bytes(name, pointer.previous)), name, pointer.previous)
+        self._point(name, _Pointer(pointer.previous, pointer.active))
+        return manifest
+
+    def active(self, name: str) -> ModelPackage:
+        """The active package, verified again as it is read.
+
+        Raises
+        ------
+        ModelPackageError
+            If none is active or it is damaged on disk.
+        """
+        identity = self._pointer(name).active
+        if not identity:
+            raise ModelPackageError(f"{name}: no active package")
+        package = read_package(self._bytes(name, identity))
+        _named(package, name, identity)
+        return package
+
+    def packages(self) -> list[Installed]:
+        """Readable packages, by name and then with the active one first; a damaged file is left out."""
+        found = []
+        for folder in sorted(self._directory.glob("*/")):
+            if not _NAME.fullmatch(folder.name):
+                continue
+            active = self._pointer(folder.name).active
+            for path in sorted(folder.glob("*.zip"), key=lambda p: (p.stem != active, p.stem)):
+                try:
+                    data = self._bytes(folder.name, path.stem)
+                    manifest = _named(read_package(data), folder.name, path.stem)
+                except ModelPackageError:
+                    continue
+                found.append(Installed(manifest, path.stem == active, len(data)))
+        return found
+
+    def _expect_same(self, manifest: Manifest) -> None:
+        """The same id may come again with another time of training, and with nothing else changed."""
+        kept = read_package(self._bytes(manifest.name, manifest.id)).manifest
+        if kept.files != manifest.files:
+            raise ModelPackageError(
+                f"{manifest.name}: another package with the id {manifest.id} is installed"
+            )
+
+    def _folder(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise ModelPackageError(f"model name {name!r} is not a plain name")
+        return self._directory / name
+
+    def _bytes(self, name: str, identity: str) -> bytes:
+        path = self._folder(name) / f"{identity}.zip"
+        if not _NAME.fullmatch(identity):
+            raise ModelPackageError(f"package id {identity!r} is not a plain name")
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise ModelPackageError(f"{name}: package {identity} is not installed") from None
+        except OSError as error:
+            raise ModelPackageError(f"{path}: {error.strerror}") from error
+
+    def _pointer(self, name: str) -> _Pointer:
+        path = self._folder(name) / "active"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=_Pointer)
+        except FileNotFoundError:
+            return _Pointer("")
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ModelPackageError(f"{path} cannot be read: {error}") from error
+
+    def _point(self, name: str, pointer: _Pointer) -> None:
+        _write(self._folder(name) / "active", msgspec.json.encode(pointer))
+
+    def _prune(self, folder: Path, *, newest: str) -> None:
+        """Keep the active package, the newest, and the previous one while there is room; no half file stays."""
+        pointer = self._pointer(folder.name)
+        kept = dict.fromkeys(key for key in (pointer.active, newest, pointer.previous) if key)
+        names = {f"{key}.zip" for key in list(kept)[:KEPT]} | {"active"}
+        for path in folder.iterdir():
+            if path.name not in names:
+                path.unlink()
+
+
+def _named(package: ModelPackage, name: str, identity: str) -> Manifest:
+    manifest = package.manifest
+    if (manifest.name, manifest.id) != (name, identity):
+        raise ModelPackageError(f"{name}: package {identity} says it is {manifest.name} {manifest.id}")
+    return manifest
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Replace a file in one step, durable before the name changes."""
+    half = path.with_name(f".{path.name}.half")
+    try:
+        with half.open("wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        half.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise ModelPackageError(f"{path} cannot be written: {error.strerror}") from error
