@@ -91,9 +91,17 @@ void ead_svc_i_sort(double *v, size_t n, double *spare)
     for (size_t width = INSERTION; width < n; width *= 2) {
         for (size_t left = 0; left < n; left += 2 * width) {
             const size_t middle = ead_svc_i_min(left + width, n), end = ead_svc_i_min(left + 2 * width, n);
-            size_t a = left, b = middle;
-            for (size_t k = left; k < end; k++)
-                to[k] = a < middle && (b >= end || from[a] <= from[b]) ? from[a++] : from[b++];
+            size_t a = left, b = middle, k = left;
+            while (a < middle && b < end) {
+                const size_t first = from[a] <= from[b];
+                to[k++] = first ? from[a] : from[b];
+                a += first;
+                b += 1 - first;
+            }
+            while (a < middle)
+                to[k++] = from[a++];
+            while (b < end)
+                to[k++] = from[b++];
         }
         double *t = from;
         from = to;
@@ -118,9 +126,17 @@ void ead_svc_i_sort_places(const double *v, size_t n, uint32_t *order, uint32_t 
     for (size_t width = INSERTION; width < n; width *= 2) {
         for (size_t left = 0; left < n; left += 2 * width) {
             const size_t middle = ead_svc_i_min(left + width, n), end = ead_svc_i_min(left + 2 * width, n);
-            size_t a = left, b = middle;
-            for (size_t k = left; k < end; k++)
-                to[k] = a < middle && (b >= end || v[from[a]] <= v[from[b]]) ? from[a++] : from[b++];
+            size_t a = left, b = middle, k = left;
+            while (a < middle && b < end) {
+                const size_t first = v[from[a]] <= v[from[b]];
+                to[k++] = first ? from[a] : from[b];
+                a += first;
+                b += 1 - first;
+            }
+            while (a < middle)
+                to[k++] = from[a++];
+            while (b < end)
+                to[k++] = from[b++];
         }
         uint32_t *t = from;
         from = to;

@@ -49,29 +49,59 @@ static uint64_t sort_block(double *v, size_t n)
     return inversions;
 }
 
+/* Merges two ascending runs of `width` values each from both ends at once: two chains of comparisons that do
+ * not wait for each other, and no branch on the values, which are as good as random.  Returns the pairs
+ * (left, right) with left >= right. */
+static uint64_t merge_pair(const double *from, size_t width, double *to)
+{
+    size_t left = 0, right = width, left_end = width - 1, right_end = 2 * width - 1; /* may wrap once done */
+    uint64_t inversions = 0;
+    for (size_t k = 0; k < width; k++) {
+        const size_t low = from[left] < from[right], high = from[left_end] >= from[right_end];
+        to[k] = low ? from[left] : from[right];
+        to[2 * width - 1 - k] = high ? from[left_end] : from[right_end];
+        inversions += (width - left) & (low - 1);
+        inversions += (width - 1 - left_end) & (high - 1);
+        left += low;
+        right += 1 - low;
+        left_end -= high;
+        right_end -= 1 - high;
+    }
+    return inversions;
+}
+
+/* Merges the run of `width` values at `from` and what follows it up to `n` values; returns as merge_pair. */
+static uint64_t merge_rest(const double *from, size_t width, size_t n, double *to)
+{
+    size_t a = 0, b = ead_svc_i_min(width, n);
+    const size_t middle = b;
+    uint64_t inversions = 0;
+    for (size_t k = 0; k < n; k++) {
+        if (a < middle && (b >= n || from[a] < from[b])) {
+            to[k] = from[a++];
+        } else {
+            to[k] = from[b++];
+            inversions += middle - a;
+        }
+    }
+    return inversions;
+}
+
 /* Number of slopes <= t. */
 static uint64_t count_slopes(const struct keys *s, double t)
 {
-    for (size_t i = 0; i < s->n; i++)
-        s->key[i] = (s->v[i] - s->v[0]) - t * (double)i;
+    const size_t n = s->n;
     uint64_t inversions = 0;
-    for (size_t left = 0; left < s->n; left += BLOCK)
-        inversions += sort_block(s->key + left, ead_svc_i_min(BLOCK, s->n - left));
+    for (size_t i = 0; i < n; i++)
+        s->key[i] = (s->v[i] - s->v[0]) - t * (double)i;
+    for (size_t left = 0; left < n; left += BLOCK)
+        inversions += sort_block(s->key + left, ead_svc_i_min(BLOCK, n - left));
     double *from = s->key, *to = s->spare;
-    for (size_t width = BLOCK; width < s->n; width *= 2) {
-        for (size_t left = 0; left < s->n; left += 2 * width) {
-            const size_t middle = ead_svc_i_min(left + width, s->n);
-            const size_t end = ead_svc_i_min(left + 2 * width, s->n);
-            size_t a = left, b = middle;
-            for (size_t k = left; k < end; k++) {
-                if (a < middle && (b >= end || from[a] < from[b])) {
-                    to[k] = from[a++];
-                } else {
-                    to[k] = from[b++];
-                    inversions += middle - a;
-                }
-            }
-        }
+    for (size_t width = BLOCK; width < n; width *= 2) {
+        size_t left = 0;
+        for (; left + 2 * width <= n; left += 2 * width)
+            inversions += merge_pair(from + left, width, to + left);
+        inversions += merge_rest(from + left, width, n - left, to + left);
         double *swap = from;
         from = to;
         to = swap;
