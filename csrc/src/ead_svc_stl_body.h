@@ -69,14 +69,14 @@ static double sum_lanes(const double *lane)
 
 static double dot(const double *a, const double *b, size_t n)
 {
-    double sum[LANES] = {0};
+    double sum[2 * LANES] = {0};
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t k = 0; k < LANES; k++)
+    for (; i + 2 * LANES <= n; i += 2 * LANES)
+        for (size_t k = 0; k < 2 * LANES; k++)
             sum[k] += a[i + k] * b[i + k];
     for (; i < n; i++)
         sum[0] += a[i] * b[i];
-    return sum_lanes(sum);
+    return sum_lanes(sum) + sum_lanes(sum + LANES);
 }
 
 /* Moments of a window in the middle that starts at `left`, from the tables. */
@@ -265,18 +265,26 @@ static void phase_ends(const struct seasonal *s, const struct ends *e, const dou
     }
 }
 
-/* The smoothed phases, one period longer than the series at both ends. */
+/* The smoothed phases, one period longer than the series at both ends.  Row by row, since a phase's members
+ * lie far apart; the last member's fit makes way for the step between members. */
 static void extend(const struct seasonal *s, const struct ends *e, double *out)
 {
     const size_t p = s->period, rows = s->n / p, longer = s->n % p;
+    double *first = e->sum, *step = e->sum + p, *before = e->sum + 2 * p, *after = e->sum + 3 * p;
     for (size_t j = 0; j < p; j++) {
         const size_t members = j < longer ? rows + 1 : rows;
-        const double first = e->sum[j], step = (e->sum[p + j] - first) / (double)(members - 1);
-        out[j] = e->sum[2 * p + j];
-        for (size_t i = 0; i < members; i++)
-            out[j + p * (i + 1)] = first + step * (double)i;
-        out[j + p * (members + 1)] = e->sum[3 * p + j];
+        step[j] = (step[j] - first[j]) / (double)(members - 1);
+        out[j] = before[j];
     }
+    for (size_t i = 0; i <= rows; i++) {
+        double *row = out + p * (i + 1);
+        for (size_t j = 0; j < (i < rows ? p : longer); j++)
+            row[j] = first[j] + step[j] * (double)i;
+    }
+    for (size_t j = longer; j < p; j++)
+        out[j + p * (rows + 1)] = after[j];
+    for (size_t j = 0; j < longer; j++)
+        out[j + p * (rows + 2)] = after[j];
 }
 
 /* Means of w neighbours, n - w + 1 of them, in place. */
@@ -289,7 +297,7 @@ static void moving_average(double *v, size_t n, size_t w)
     for (size_t i = 0; i + w < n; i++) {
         const double leaves = v[i];
         v[i] = sum / size;
-        sum = sum - leaves + v[i + w];
+        sum += v[i + w] - leaves;
     }
     v[n - w] = sum / size;
 }
@@ -300,10 +308,12 @@ static void robustness(const double *y, const double *trend, const double *seaso
 {
     for (size_t i = 0; i < n; i++)
         spare[i] = robust[i] = fabs(y[i] - trend[i] - season[i]);
-    const double h = 6.0 * ead_svc_i_median(spare, n);
+    const double h = 6.0 * ead_svc_i_median(spare, n), low = 0.001 * h, high = 0.999 * h,
+                 scale = h > 0.0 ? 1.0 / h : 0.0;
     for (size_t i = 0; i < n; i++) {
-        const double r = robust[i], u = h > 0.0 ? r / h : 0.0, c = 1.0 - u * u;
-        robust[i] = r <= 0.001 * h ? 1.0 : r > 0.999 * h ? 0.0 : c * c;
+        const double r = robust[i], u = r * scale, c = 1.0 - u * u;
+        const double w = r > high ? 0.0 : c * c;
+        robust[i] = r <= low ? 1.0 : w;
     }
 }
 

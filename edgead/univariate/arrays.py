@@ -30,14 +30,14 @@ def interpolated(v: FloatArray, gone: BoolArray) -> FloatArray:
 
 def despiked(v: FloatArray) -> FloatArray:
     """`v` without points three standard deviations from the mean, interpolated there."""
-    distance = v - v.mean()
+    distance = v - v.sum() / len(v)
     deviation = np.sqrt(np.dot(distance, distance) / len(v))
     return interpolated(v, np.abs(distance) / (deviation + EPS) >= SPIKE)
 
 
 def variance(v: FloatArray) -> float:
     """Mean squared distance from the mean."""
-    distance = v - v.mean()
+    distance = v - v.sum() / len(v)
     return float(np.dot(distance, distance)) / len(v)
 
 
@@ -45,7 +45,7 @@ def trailing_mean(v: FloatArray, width: int) -> FloatArray:
     """Mean of the last `width` points, at the start of those there are."""
     out = np.empty(len(v))
     for count in range(1, min(width, len(v))):
-        out[count - 1] = v[:count].mean()
+        out[count - 1] = v[:count].sum() / count
     if len(v) >= width:
         whole = len(v) - width + 1
         out[width - 1 :] = sum(v[k : k + whole] for k in range(width)) / width

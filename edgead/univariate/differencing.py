@@ -21,7 +21,7 @@ Detector = Callable[[FloatArray, float], Found]
 
 def stationary(v: FloatArray) -> bool:
     """Whether `v` keeps its level.  A test that cannot be made says yes."""
-    if np.ptp(v) == 0:
+    if v.max() == v.min():
         return True
     statistic = svc_adf(v)
     if not statistic >= ADF_LIMIT:
@@ -36,7 +36,7 @@ def differenced(v: FloatArray) -> tuple[int, FloatArray]:
         if stationary(series):
             return order, series
         d = np.diff(series)
-        series = np.r_[np.full(order + 1, d[order]), d[order:]]
+        series = np.concatenate(([d[order]] * (order + 1), d[order:]))
     return 0, v
 
 
@@ -66,5 +66,4 @@ def _steps(change: FloatArray, first: float, order: int) -> FloatArray:
     """Expected steps from point to point; second differences are summed up, from the first step on."""
     if order == 1:
         return change
-    steps: FloatArray = np.r_[first, first, first + np.cumsum(change[2:])]
-    return steps
+    return np.concatenate(([first, first], first + np.cumsum(change[2:])))

@@ -32,8 +32,9 @@ def grid_places(request: Request) -> IndexArray:
         step = min(_STEPS[request.granularity] * interval, 2**62)
         places, rest = np.divmod(times - times[0], step)
         on_grid = rest == 0
-    wrong = np.flatnonzero(~on_grid | np.r_[False, np.diff(places) <= 0])
-    if len(wrong):
+    good = on_grid.all() and (places[1:] > places[:-1]).all()
+    if not good:
+        wrong = np.flatnonzero(~on_grid | np.concatenate(([False], places[1:] <= places[:-1])))
         raise _off_grid(int(wrong[0]), request)
     return places
 

@@ -123,7 +123,7 @@ def _correlated_lags(d: FloatArray, most: int) -> NDArray[np.uint32]:
     """Lags between 4 and `most` by falling correlation, down to the first that chance could explain (Bartlett)."""
     n = len(d)
     r = _autocorrelation(d, most)
-    band = QUANTILE * np.sqrt(np.r_[1.0, 1 + 2 * np.cumsum(r[1:most] ** 2)] / n)
+    band = QUANTILE * np.sqrt(np.concatenate(([1.0], 1 + 2 * np.cumsum(r[1:most] ** 2))) / n)
     high = np.flatnonzero(r[1:] >= LEAST_CORRELATION)
     order = high[np.argsort(-r[1:][high], kind="stable")]
     chance = np.flatnonzero(r[1:][order] < band[order])

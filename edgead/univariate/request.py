@@ -245,12 +245,10 @@ def check_values(values: FloatArray) -> None:
 
 def check_order(times: NDArray[np.int64]) -> None:
     """Refuse times that do not strictly ascend, naming the first."""
-    steps = np.diff(times)
-    bad = np.flatnonzero(steps <= 0)
-    if not len(bad):
+    if (times[1:] > times[:-1]).all():
         return
-    i = int(bad[0])
-    if steps[i] == 0:
+    i = int(np.argmax(times[1:] <= times[:-1]))
+    if times[i + 1] == times[i]:
         text = f"The 'series' field cannot have duplicated timestamp: index {i + 1} repeats index {i}."
     else:
         text = f"The 'series' field must be sorted by timestamp in ascending order: index {i + 1} is before index {i}."

@@ -41,13 +41,16 @@ def detect_residual(v: FloatArray, ratio: float, mode: Mode, with_trend: bool) -
 def _scores(v: FloatArray, mode: Mode) -> FloatArray:
     """Score of every point, its relative distance from the trailing mean of the saliency map."""
     estimated = _estimate(v[-7:-1] if mode == "last" else _late_inliers(v))
-    return svc_residual_score(saliency(np.r_[v, np.full(ESTIMATED, estimated)], service=True)[: len(v)])
+    longer = np.concatenate((v, [estimated] * ESTIMATED))
+    return svc_residual_score(saliency(longer, service=True)[: len(v)])
 
 
 def _estimate(a: FloatArray) -> float:
     """A value behind the six values `a`: their median plus half of seven mean steps up to the last one."""
-    slopes = (a[5] - a[:5]) / np.arange(5, 0, -1)
-    return float(np.median(a) + 0.5 * (7 / 5) * slopes.sum())
+    values = a.tolist()
+    slopes = sum((values[5] - values[k]) / (5 - k) for k in range(5))
+    ordered = sorted(values)
+    return float((ordered[2] + ordered[3]) / 2 + 0.5 * (7 / 5) * slopes)
 
 
 def _quantile(ordered: FloatArray, q: float) -> float:
@@ -64,8 +67,7 @@ def _late_inliers(v: FloatArray) -> FloatArray:
     low, median, high = (_quantile(ordered, q) for q in (0.25, 0.5, 0.75))
     reach = 1.5 * (high - low)
     inside = v[(v >= low - reach) & (v <= high + reach)][-6:]
-    padded: FloatArray = np.r_[np.full(6 - len(inside), median), inside]
-    return padded
+    return np.concatenate(([median] * (6 - len(inside)), inside))
 
 
 def _last_scores(v: FloatArray, most: int) -> tuple[FloatArray, ModelName]:
@@ -75,7 +77,7 @@ def _last_scores(v: FloatArray, most: int) -> tuple[FloatArray, ModelName]:
     late = min(max(most, int(0.1 * n)), int(0.45 * n))
     suspect = np.flatnonzero(score[n - late :] >= SUSPECT)
     cut = n - late + int(suspect[0]) if len(suspect) else n - 1
-    score[n - 1] = _scores(np.r_[v[:cut], v[-1]], "last")[-1]
+    score[n - 1] = _scores(np.concatenate((v[:cut], v[-1:])), "last")[-1]
     score[cut : n - 1] = 2.0
     deviation = v.std()
     if deviation > 0 and abs(v[-1] - v.mean()) / deviation < NEAR_MEAN:
@@ -96,9 +98,10 @@ def _calm_values(v: FloatArray, calm: BoolArray) -> FloatArray:
     """The values, but at other points the mean of the calm ones since half way back, or of all so far."""
     out = v.copy()
     loud = np.flatnonzero(~calm)
-    counts = np.r_[0, np.cumsum(calm)]
+    counts = np.concatenate(([0], np.cumsum(calm)))
     origin = v[0]
-    sums, all_sums = (np.r_[0.0, np.cumsum(x)] for x in (np.where(calm, v - origin, 0.0), v - origin))
+    shifted = v - origin
+    sums, all_sums = (np.concatenate(([0.0], np.cumsum(x))) for x in (shifted * calm, shifted))
     number = counts[loud + 1] - counts[loud // 2]
     some = number > 0
     near = (sums[loud + 1] - sums[loud // 2]) / np.maximum(number, 1)

@@ -57,7 +57,7 @@ def decompose(y: FloatArray, period: int, mode: Mode, method: Method) -> Decompo
     if mode == "entire":
         return d
     n = len(y)
-    longer = method(np.r_[y, np.median(y[n - period :: -period])], period)
+    longer = method(np.concatenate((y, [np.median(y[n - period :: -period])])), period)
     return longer.first(n) if abs(longer.rest[-2]) < abs(d.rest[-1]) else d
 
 

@@ -67,7 +67,7 @@ def _welch(v: FloatArray, segment: int) -> FloatArray:
     power, pieces = np.zeros(segment // 2 + 1), 0
     for start in range(0, len(v) - segment + 1, segment - segment // 2):
         piece = v[start : start + segment]
-        spectrum = rfft((piece - piece.mean()) * window)
+        spectrum = rfft((piece - piece.sum() / segment) * window)
         power += spectrum.real**2 + spectrum.imag**2
         pieces += 1
     power *= scale / pieces
