@@ -10,7 +10,7 @@ from collections import Counter, OrderedDict
 
 from edgead.bridge.inbox import Incoming, TooLarge
 from edgead.bridge.messages import DeadLetter, DeadLetters
-from edgead.bridge.payloads import Decode, PayloadError, compile_decoder, field_names
+from edgead.bridge.payloads import Decode, Decoded, PayloadError, compile_decoder, field_names
 from edgead.bridge.topics import Route, Router, TopicPattern, Topics
 from edgead.config import Config, SeriesConfig
 from edgead.records import Reading
@@ -108,26 +108,41 @@ class Intake:
         routes = self._router.routes(message.topic)
         if not routes:
             self.counts["unrouted"] += 1
-        known = self._engine.series
-        readings = []
+        readings: list[Reading] = []
         for route in routes:
-            ids = route.series_ids
-            for field, time_ns, value, quality in self._decode(route, message):
-                series_id = ids.get(field)
-                if series_id is None:
-                    continue  # an earlier rule has the series of this field
-                if message.retain and time_ns == message.received_ns:
-                    self.counts["retained"] += 1  # nobody knows how old it is: not a reading of now
-                    continue
-                series = known.get(series_id)
-                if series is None:
-                    if not self._admit(series_id, route, field, message.topic, now_ns):
-                        continue
-                elif series.topic != message.topic:
-                    self._clash(series_id, series.topic, message.topic)
-                    continue
-                readings.append(Reading(series_id, time_ns, value, quality))
+            decoded = self._decode(route, message)
+            if message.retain:  # sent before we asked: without a time of its own nobody knows how old it is
+                dated = [each for each in decoded if each[1] != message.received_ns]
+                if len(dated) < len(decoded):
+                    self.counts["retained"] += len(decoded) - len(dated)
+                decoded = dated
+            if decoded:
+                self._take(route, message.topic, decoded, now_ns, readings)
         return readings
+
+    def _take(
+        self, route: Route, topic: str, decoded: list[Decoded], now_ns: int, readings: list[Reading]
+    ) -> None:
+        """Append the readings of series that the engine has, or takes now."""
+        last_field, series_id = None, ""
+        for field, time_ns, value, quality in decoded:
+            if field != last_field:  # an array's values have one field: it is looked up once
+                last_field, series_id = field, self._series_of(route, field, topic, now_ns)
+            if series_id:
+                readings.append(Reading(series_id, time_ns, value, quality))
+
+    def _series_of(self, route: Route, field: str, topic: str, now_ns: int) -> str:
+        """Id of the series of a field; "" where an earlier rule has it, or it is refused."""
+        series_id = route.series_ids.get(field)
+        if series_id is None:
+            return ""
+        series = self._engine.series.get(series_id)
+        if series is None:
+            return series_id if self._admit(series_id, route, field, topic, now_ns) else ""
+        if series.topic != topic:
+            self._clash(series_id, series.topic, topic)
+            return ""
+        return series_id
 
     def _decode(self, route: Route, message: Incoming) -> list[tuple[str, int, float, str]]:
         try:

@@ -16,7 +16,7 @@ from edgead.agent.clock import Clock
 from edgead.agent.intake import Intake
 from edgead.agent.link import Link
 from edgead.agent.outgoing import Outgoing
-from edgead.agent.saving import Saving
+from edgead.agent.saving import IDLE_S, Saving
 from edgead.agent.vitals import Vitals, descriptors_gone, resident_bytes, to_health, to_message
 from edgead.bridge.commands import Command, Commands
 from edgead.bridge.inbox import (
@@ -45,8 +45,6 @@ log = logging.getLogger("edgead")
 BATCH = 256
 #: Readings fed at one time: bounds what a batch of long arrays takes in memory for a moment.
 CHUNK = 1024
-#: Longest wait for a message, and with it the resolution of ticks, seconds.
-IDLE_S = 0.1
 #: Seconds between two ticks of the engine.
 TICK_S = 0.25
 HEALTH_EVERY_S = 30.0
@@ -109,7 +107,8 @@ class Agent:
 
     def turn(self) -> None:
         """One turn of the loop."""
-        items = self._wait_for_disk() if self.saving.stalled else self._link.inbox.take(BATCH, IDLE_S)
+        stalled = self.saving.stalled
+        items = self._wait_for_disk() if stalled else self._link.inbox.take(BATCH, self.saving.patience_s)
         now_ns = self._clock.now_ns()
         began_s = time.monotonic()
         self._take_in(items, now_ns)
@@ -118,7 +117,7 @@ class Agent:
             self._absorb(self.engine.tick(now_ns), now_ns)
         if self._reload is not None:
             self._take_config()
-        if self.saving.due(dry=len(items) < BATCH):
+        if self.saving.due(quiet=not items):
             self._link.acknowledge(self.saving.commit(now_ns))
             self.outgoing.spooled(self.saving.last_seq)
         self.saving.told(self.outgoing.send_unsaved(self.saving.unsaved()))

@@ -3,8 +3,8 @@
 A commit is due when the inbox ran dry, by count, and by time, but an idle device must not write at each reading:
 
 * events are committed at once: an alarm waits for nothing;
-* a dry inbox commits once `ACK_EAGER` messages wait for their acknowledgement (a broker that allows few messages in
-  flight would otherwise stand still), or `commit_interval` after the first of them;
+* `commit_interval` after the first message that waits for its acknowledgement, or sooner when the broker seems to wait
+  for acknowledgements itself (see `pace`);
 * `commit_readings` readings commit in any case.
 
 A disk that takes nothing is not the end: judging goes on in memory, the batch is tried again every second, events are
@@ -21,6 +21,7 @@ import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from edgead.agent.pace import QUIET_S, Pace
 from edgead.config import StoreConfig
 from edgead.errors import StoreError
 from edgead.records import Event
@@ -29,8 +30,8 @@ from edgead.stream import Engine
 
 log = logging.getLogger("edgead")
 
-#: Messages waiting for their acknowledgement that make a dry inbox commit; brokers allow 20 in flight by default.
-ACK_EAGER = 10
+#: Longest wait for a message, and with it the resolution of ticks, seconds.
+IDLE_S = 0.1
 #: Seconds between two tries of a commit that failed.
 RETRY_S = 1.0
 #: Seconds after which delivered events are deleted on disk although nothing else is to be saved; a kill before that
@@ -86,6 +87,7 @@ class Saving:
         self._delivered_since_s = 0.0
         self._retry_at_s = 0.0
         self._told = 0
+        self._pace = Pace()
         self._started_s = time.monotonic()
         self._tell_notices()
 
@@ -98,8 +100,11 @@ class Saving:
 
     def receive(self, token: int) -> None:
         """A message whose effect is in the engine, to be acknowledged with the next commit."""
-        if not self._tokens and not self._events:
-            self._waiting_since_s = time.monotonic()
+        if not self._tokens:
+            now_s = time.monotonic()
+            self._pace.heard(now_s)
+            if not self._events:
+                self._waiting_since_s = now_s
         self._tokens.append(token)
 
     def add(self, events: Sequence[Event]) -> None:
@@ -115,8 +120,13 @@ class Saving:
         """Whether the disk took nothing for so long that no more should be taken in."""
         return bool(self._retry_at_s) and self._engine.unsettled_readings >= self._settings.journal_readings
 
-    def due(self, *, dry: bool) -> bool:
-        """Whether to commit now; `dry`: the inbox had less than a full batch."""
+    @property
+    def patience_s(self) -> float:
+        """How long to wait for a message: a short pause is told from none only where it matters."""
+        return QUIET_S if self._pace.may_wait(len(self._tokens)) else IDLE_S
+
+    def due(self, *, quiet: bool) -> bool:
+        """Whether to commit now; `quiet`: nothing came for `patience_s`."""
         now_s = time.monotonic()
         if self._retry_at_s:
             return now_s >= self._retry_at_s
@@ -126,7 +136,7 @@ class Saving:
             return self._engine.unsettled_readings >= self._settings.journal_readings
         if self._engine.unsettled_readings >= self._settings.commit_readings:
             return True
-        if dry and len(self._tokens) >= ACK_EAGER:
+        if quiet and self._pace.may_wait(len(self._tokens)):
             return True
         if self._delivered_since_s and now_s - self._delivered_since_s >= TIDY_S:
             return True
@@ -185,6 +195,7 @@ class Saving:
         self.problems, self._retry_at_s, self._told = [], 0.0, 0
         self._save_all, self._delivered_since_s = False, 0.0
         tokens, self._tokens = self._tokens, []
+        self._pace.acknowledged(len(tokens), time.monotonic())
         self._events, self._retired = [], []
         return tokens
 

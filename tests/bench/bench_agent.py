@@ -39,7 +39,6 @@ listen = "127.0.0.1:{http}"
 max_series = 20000
 memory_budget = "2GiB"
 [store]
-commit_interval = "1s"
 [[series]]
 topic = "plant/{{machine}}/{{variable}}"
 window = {window}
@@ -206,6 +205,38 @@ def memory(counts: list[int], window: int) -> None:
         print(f"one more series                  {each / 1024:8.1f} KiB")
 
 
+def wear(rates: list[int], seconds: float) -> None:
+    """Bytes and commits (one flush each, three more when the log is folded in) of a steady stream."""
+    for rate in rates:
+        with tempfile.TemporaryDirectory(dir=ROOT) as name:
+            folder = Path(name)
+            (folder / "broker").mkdir()
+            with Mosquitto(folder / "broker", shipped=True) as broker:
+                agent = Watched(folder, broker, free_port(), 1440)
+                load = messages(int(rate * seconds), max(rate, 1), 1, 0)
+                began = time.monotonic()
+                with Publisher("127.0.0.1", broker.port) as publisher:
+                    for at, (topic, payload) in enumerate(load):
+                        ahead = began + at / rate - time.monotonic()
+                        if ahead > 0:
+                            time.sleep(ahead)
+                        publisher.publish(topic, payload)
+                    publisher.drain()
+                wait_for(lambda: metric(agent.http, "readings_total") >= len(load), "all judged", within_s=60)  # noqa: B023
+                time.sleep(1.5)
+                took = time.monotonic() - began
+                written, commits = (
+                    metric(agent.http, f"{each}_total") for each in ("bytes_written", "commits")
+                )
+                agent.process.stop()
+            kib = written / 1024 / len(load) * 1000
+            year = written / took * 86_400 * 365 / 1e9
+            print(
+                f"{rate:5d} readings a second        {kib:8.0f} KiB per 1000 readings,"
+                f" {commits / took * 60:.0f} commits a minute, {year:.0f} GB a year without snapshots"
+            )
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -213,10 +244,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--window", type=int, default=1440)
     parser.add_argument("--series", type=int, nargs="*", default=[1, 1000])
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each steady stream")
     options = parser.parse_args()
     print(json.dumps({"python": sys.version.split()[0], "cores": os.cpu_count()}))
     compare(options.messages, options.rounds, options.window)
     memory(options.series, options.window)
+    wear([1, 1000], options.seconds)
 
 
 if __name__ == "__main__":
