@@ -70,6 +70,7 @@ class Detector:
         self.boost = 1.0
         self.offset = self.climb = self.rise = 0.0
         self.rising = self.risen = 0
+        self.beyond = [0] * 8
 
     # rows
 
@@ -215,7 +216,7 @@ class Detector:
         if self.tails_known(view) < 64 or size < 0 or self.scale <= 0:
             return 0.0
         if view in (LEVEL, NOISE, SEASON):
-            limit = max(limit, 1.3 * self.tails[view].peak)
+            limit = max(0.9 * limit, 1.3 * self.tails[view].peak)
         return limit * factor * (1 + 60 / self.tails_known(view))
 
     def band(self, y, deviation, half, score, winner):
@@ -255,12 +256,22 @@ class Detector:
         found = False
         for k, tail in enumerate(self.tails):
             bar = self.bar(k, views[k], tail.exceeded_at(2e-3), 1.3 * self.boost)
-            tail.peak *= 1 - math.log(2) / max(self.n, 512)
+            gone = views[k] < 0.5 * tail.exceeded_at(2e-3)
+            tail.peak *= 0.95 if gone else 1 - math.log(2) / max(self.n, 512)
             told = 0 < bar <= views[k]
             if told or self.repeat:
                 tail.peak = max(tail.peak, views[k])
             found |= told
         return found
+
+    def patience(self, view, size):
+        if view not in (LEVEL, NOISE, SEASON) or self.tails_known(view) < 64:
+            return 1.0
+        if size < self.tails[view].exceeded_at(2e-3) * 1.3 * self.boost:
+            self.beyond[view] = max(0, self.beyond[view] - 4)
+            return 1.0
+        self.beyond[view] = min(1000, self.beyond[view] + 1)
+        return 1.0 if self.beyond[view] == 1 else (self.beyond[view] / 1000) ** 2
 
     def learn_tails(self, views, weight):
         frozen = self.frozen_limit(2e-3) * 1.3
@@ -268,9 +279,10 @@ class Detector:
             size, known = views[k], self.tails_known(k)
             if self.seen < 24 or (known >= 64 and size >= frozen if k == FROZEN else size < 0 or weight <= 0):
                 continue
+            share = self.patience(k, size)
             if k != FROZEN and known + 1 >= 100:
                 size = min(size, 2.5 * max(tail.exceeded_at(2e-3), 1e-3))
-            tail.add(size, 1.0 if k == FROZEN else weight)
+            tail.add(size, 1.0 if k == FROZEN else weight * share)
         if self.seen % 16 == 15:
             for tail in self.tails:
                 if tail.views:

@@ -39,6 +39,10 @@
 #define SHIFT 8.0          /* typical innovations that open a second hypothesis */
 #define SHIFT_MEMORY 20    /* readings it is kept without use */
 #define NEWS 1.3           /* growth that makes a persisting deviation news again */
+#define GONE 0.5           /* share of its limit under which a persisting deviation is over */
+#define GONE_FADE 0.95     /* of its peak then, a reading */
+#define PERSISTS 0.9       /* on the limits of persisting views, which single readings hardly move */
+#define PATIENCE 1000      /* readings after which a persisting deviation is normal */
 #define QUIET 16           /* identical readings after which nothing but their number is learned */
 #define FREEZE_MIN 8.0     /* identical readings that are never an alarm (times MARGIN) */
 #define FREEZE_MARGIN 2.0  /* on the tail of the numbers of identical readings */
@@ -124,6 +128,7 @@ struct ead_spectral {
     uint64_t seen;            /* readings judged */
     uint64_t rows;            /* rows of the grid: readings and gaps */
     uint32_t known[VIEWS];    /* readings in each histogram, up to KNOWN_MAX */
+    uint32_t beyond[VIEWS];   /* readings that a persisting deviation has lasted, up to PATIENCE */
     uint32_t active;          /* readings in the scale, up to SCALE_MEMORY */
     uint32_t run, run_before; /* identical readings up to now, and before the newest value */
     uint32_t hold;            /* readings the other place is still kept */
@@ -590,7 +595,7 @@ static ead_wide bar(const ead_spectral *state, int view, ead_wide limit, ead_wid
     if (state->known[view] < ESTABLISHED || x->views[view] < 0 || !(x->scale > 0))
         return 0;
     if (persists(view))
-        limit = larger(limit, (ead_wide)NEWS * x->tails[view].peak);
+        limit = larger((ead_wide)PERSISTS * limit, (ead_wide)NEWS * x->tails[view].peak);
     return limit * factor * (1 + (ead_wide)YOUTH / (ead_wide)state->known[view]);
 }
 
@@ -619,7 +624,8 @@ static int is_event_row(ead_spectral *state)
     for (int view = 0; view < VIEWS; view++) {
         ead_wide limit = bar(state, view, x->tails[view].limit, (ead_wide)MARGIN * x->boost);
         int told = limit > 0 && x->views[view] >= limit;
-        x->tails[view].peak *= x->fade;
+        int gone = x->views[view] < x->tails[view].limit * (ead_wide)GONE;
+        x->tails[view].peak *= gone ? (ead_wide)GONE_FADE : x->fade;
         if (told || state->repeat) /* what grows within an event is part of it */
             x->tails[view].peak = larger(x->tails[view].peak, x->views[view]);
         found |= told;
@@ -686,6 +692,23 @@ static ead_wide keep_budget(ead_spectral *state, int alarm)
     return weight;
 }
 
+/* A persisting deviation teaches by its first reading, hardly by those that follow, and fully once it has
+ * lasted. */
+static ead_wide patience(ead_spectral *state, int view)
+{
+    ead_wide limit = state->x.tails[view].limit * (ead_wide)MARGIN * state->x.boost;
+    uint32_t *beyond = &state->beyond[view];
+    if (!persists(view) || state->known[view] < ESTABLISHED)
+        return 1;
+    if (state->x.views[view] < limit) {
+        *beyond -= *beyond < 4 ? *beyond : 4;
+        return 1;
+    }
+    *beyond += *beyond < PATIENCE;
+    ead_wide share = (ead_wide)*beyond / PATIENCE;
+    return *beyond == 1 ? 1 : share * share;
+}
+
 static void learn_tails(ead_spectral *state, ead_wide weight)
 {
     struct numbers *x = &state->x;
@@ -694,10 +717,11 @@ static void learn_tails(ead_spectral *state, ead_wide weight)
         ead_wide size = x->views[view], limit = x->tails[view].limit;
         if (view == FROZEN ? size >= frozen && state->known[view] >= ESTABLISHED : size < 0 || weight <= 0)
             continue;
+        ead_wide share = patience(state, view);
         state->known[view] += state->known[view] < KNOWN_MAX;
         if (state->known[view] >= CLIP_FROM && view != FROZEN)
             size = smaller(size, (ead_wide)TAIL_CLIP * larger(limit, 1e-3f));
-        remember(&x->tails[view], histogram_of(state, view), size, view == FROZEN ? 1 : weight);
+        remember(&x->tails[view], histogram_of(state, view), size, view == FROZEN ? 1 : weight * share);
     }
 }
 
