@@ -10,6 +10,7 @@ from edgead._version import VERSION
 from edgead.cli.demo import demo
 from edgead.cli.detect import detect
 from edgead.cli.device import check, run
+from edgead.cli.model import model
 from edgead.cli.replay import replay
 from edgead.cli.status import status
 from edgead.cli.why import why
@@ -40,7 +41,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, check, status, why, detect, replay, demo):
+for command in (run, check, status, why, detect, replay, model, demo):
     cli.add_command(command)
 
 

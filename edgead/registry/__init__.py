@@ -155,6 +155,16 @@ class Registry:
         _named(package, name, identity)
         return package
 
+    def read(self, name: str, identity: str) -> bytes:
+        """Bytes of an installed package, as they lie on disk.
+
+        Raises
+        ------
+        ModelPackageError
+            If it is not installed or cannot be read.
+        """
+        return self._bytes(name, identity)
+
     def packages(self) -> list[Installed]:
         """Readable packages, by name and then with the active one first; a damaged file is left out."""
         found = []

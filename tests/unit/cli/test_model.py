@@ -1,0 +1,96 @@
+"""``edgead model``, with the real trial run."""
+
+import pytest
+
+from edgead.package import read_package
+from tests import packages
+
+PUMP = read_package(packages.PUMP).manifest
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "gateway.toml"
+    path.write_text('[node]\nid = "gw"\nstate_dir = "state"\n')
+    return path
+
+
+@pytest.fixture
+def pump(tmp_path):
+    path = tmp_path / "pump.zip"
+    path.write_bytes(packages.PUMP)
+    return path
+
+
+def variant(tmp_path, number):
+    path = tmp_path / f"v{number}.zip"
+    path.write_bytes(packages.with_manifest(lambda m: m.update(id=f"v{number}", version=f"1.0.{number}")))
+    return path
+
+
+def test_verify(edgead, pump):
+    ran = edgead("model", "verify", pump)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == f"{pump}: ok, pump 1.0.0\n"
+
+
+def test_show_tells_it_in_words(edgead, pump):
+    out = edgead("model", "show", pump).out
+    assert f"pump 1.0.0, id {PUMP.id}" in out
+    assert "judges 300 rows of 1 s together, 5 variables" in out
+    assert "m3/h in training" in out
+    assert "at most 1 of 1000 normal rows alarm" in out
+    assert "trained on 24000 rows from 2026-01-01T00:00:00Z" in out
+    assert "ms of CPU a row" in out
+
+
+def test_a_refusal_is_one_line_and_exit_code_1(edgead, tmp_path):
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(packages.with_manifest(lambda m: m.update(format_version=9)))
+    ran = edgead("model", "verify", bad)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "edgead: error: manifest.json: format 9, this edgead reads 1\n"
+
+
+def test_the_life_of_two_packages(edgead, config, tmp_path):
+    assert edgead("model", "list", "-c", config).out == "no models installed\n"
+    for number in (1, 2):
+        assert edgead("model", "install", variant(tmp_path, number), "-c", config).code == 0
+        assert edgead("model", "activate", f"v{number}", "-c", config).code == 0
+    listed = edgead("model", "list", "-c", config).out.splitlines()
+    assert [line.split()[:4] for line in listed] == [
+        ["active", "pump", "1.0.2", "v2"],
+        ["installed", "pump", "1.0.1", "v1"],
+    ]
+    assert edgead("model", "rollback", "pump", "-c", config).out == "back to pump 1.0.1, id v1\n"
+    assert "pump 1.0.2" in edgead("model", "verify", "v2", "-c", config).out
+
+
+def test_a_refused_package_leaves_the_active_model(edgead, config, tmp_path):
+    edgead("model", "install", variant(tmp_path, 1), "-c", config)
+    edgead("model", "activate", "v1", "-c", config)
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(packages.PUMP[:-50])
+    assert edgead("model", "install", bad, "-c", config).code == 1
+    assert edgead("model", "list", "-c", config).out.startswith("active     pump 1.0.1  v1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["list"], 2, "model list needs -c FILE"),
+        (["install", "x.zip"], 2, "model install needs -c FILE"),
+        (["show"], 2, "needs a PACKAGE or ID"),
+        (["verify", "missing.zip"], 1, "missing.zip: No such file or directory"),
+        (["fly", "x"], 2, "fly"),
+    ],
+)
+def test_wrong_usage_is_told(edgead, arguments, code, told):
+    ran = edgead("model", *arguments)
+    assert ran.code == code
+    assert told in ran.err
+
+
+def test_an_id_that_is_not_installed_is_told(edgead, config):
+    ran = edgead("model", "activate", "nothing", "-c", config)
+    assert (ran.code, ran.err) == (1, "edgead: error: package nothing is not installed\n")
