@@ -20,6 +20,8 @@ log = logging.getLogger("edgead")
 
 #: Refused series remembered, so that each is looked at and logged once; beyond that the oldest are forgotten.
 REFUSALS_KEPT = 10_000
+#: Characters of a topic that are remembered with a refusal; a topic can have 65 535.
+TOPIC_REMEMBERED = 200
 
 
 class Rule:
@@ -52,6 +54,8 @@ class Intake:
         ``payload_<cause>`` for payloads that could not be read.
     refusals : OrderedDict of str to str
         Series id -> why the engine did not take it.
+    refused_ns : int
+        Processing time of the last reading of a refused series.
     born : set of str
         Series taken in since the set was last emptied.
     dead_letters : list of DeadLetter
@@ -61,6 +65,7 @@ class Intake:
     def __init__(self, config: Config, topics: Topics, engine: Engine) -> None:
         self.counts: Counter[str] = Counter()
         self.refusals: OrderedDict[str, str] = OrderedDict()
+        self.refused_ns = 0
         self.born: set[str] = set()
         self.dead_letters: list[DeadLetter] = []
         self._letters = DeadLetters()
@@ -140,7 +145,7 @@ class Intake:
         if series is None:
             return series_id if self._admit(series_id, route, field, topic, now_ns) else ""
         if series.topic != topic:
-            self._clash(series_id, series.topic, topic)
+            self._clash(series_id, series.topic, topic, now_ns)
             return ""
         return series_id
 
@@ -169,7 +174,7 @@ class Intake:
     def _admit(self, series_id: str, route: Route, field: str, topic: str, now_ns: int) -> bool:
         """Take a new series in, unless a limit forbids it."""
         if series_id in self.refusals:
-            self.counts["refused"] += 1
+            self._count_refused(now_ns)
             return False
         rule = self.rules[route.rule]
         if rule.limit and rule.created >= rule.limit:
@@ -182,22 +187,25 @@ class Intake:
             rule.created += 1
             self.born.add(series_id)
             return True
-        self._refuse(series_id, refusal)
+        self._refuse(series_id, refusal, now_ns)
         return False
 
-    def _clash(self, series_id: str, owner: str, topic: str) -> None:
+    def _clash(self, series_id: str, owner: str, topic: str, now_ns: int) -> None:
         """Two topics make one id: mixed they would be a series of no meaning; the first has it."""
-        key = f"{series_id} of {topic}"
+        key = f"{series_id} of {topic[:TOPIC_REMEMBERED]}"
         if key in self.refusals:
-            self.counts["refused"] += 1
+            self._count_refused(now_ns)
         else:
-            self._refuse(
-                key, f"{owner} has this id already; an id with more of the topic's bindings tells them apart"
-            )
+            reason = f"{owner} has this id already; an id with more of the topic's bindings tells them apart"
+            self._refuse(key, reason, now_ns)
 
-    def _refuse(self, series_id: str, reason: str) -> None:
-        self.counts["refused"] += 1
+    def _refuse(self, series_id: str, reason: str, now_ns: int) -> None:
+        self._count_refused(now_ns)
         self.refusals[series_id] = reason
         if len(self.refusals) > REFUSALS_KEPT:
             self.refusals.popitem(last=False)
         log.warning("series refused", extra={"fields": {"series": series_id, "reason": reason}})
+
+    def _count_refused(self, now_ns: int) -> None:
+        self.counts["refused"] += 1
+        self.refused_ns = now_ns

@@ -49,6 +49,8 @@ CHUNK = 1024
 TICK_S = 0.25
 HEALTH_EVERY_S = 30.0
 LOOK_EVERY_S = 1.0
+#: A refused series is a problem for this long after its last reading.
+REFUSED_SHOWN_NS = 600 * 10**9
 
 
 class Agent:
@@ -76,6 +78,7 @@ class Agent:
         self._connected = False
         self._away_because = "not yet"
         self._doubt = ""
+        self._told_kinds: list[str] = []
         self._reload: Callable[[], Config] | None = None
         self._stopping = False
         self._started_s = time.monotonic()
@@ -309,8 +312,10 @@ class Agent:
         self._next_look_s = now_s + LOOK_EVERY_S
         self._mind_the_clock()
         self.vitals = self._look(now_s)
-        if self._connected and now_s >= self._next_health_s:
+        kinds = [problem.partition(":")[0] for problem in self.vitals.problems]
+        if self._connected and (now_s >= self._next_health_s or kinds != self._told_kinds):
             self._next_health_s = now_s + HEALTH_EVERY_S
+            self._told_kinds = kinds
             self._link.publish(self.topics.health, to_message(self.vitals).encode(), qos=0)
 
     def _mind_the_clock(self) -> None:
@@ -377,8 +382,11 @@ class Agent:
             problems.append(f"files: none can be opened, nor connections made: {refused}")
         if self._doubt:
             problems.append(f"clock: the wall clock {self._doubt}; judging in order of arrival")
-        if self.intake.refusals:
-            problems.append(f"limits: {len(self.intake.refusals)} series refused")
+        if self._clock.now_ns() - self.intake.refused_ns < REFUSED_SHOWN_NS:
+            known = len(self.intake.refusals)
+            problems.append(f"limits: readings of series that were refused still come, {known} are known")
+        if self._link.inbox.full:
+            problems.append("load: more comes than can be judged; the broker keeps the rest")
         return problems
 
     def health(self) -> Health:

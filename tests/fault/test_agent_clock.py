@@ -1,23 +1,20 @@
 """Steps of the wall clock and a suspend, of the whole agent: told, judged on, recovered without a restart."""
 
 import json
-import os
-import random
-import struct
-import subprocess
 import time
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
+
+import pytest
 
 from edgead.bridge.tools import Publisher
 from tests.agent_process import AgentProcess, Heard, in_order, wait_for
+from tests.fault.agent_world import SEED, metrics, problems, signal_with_peaks
+from tests.fault.clock_steps import Clocks
 from tests.integration.test_main_job import detected
 from tests.mosquitto import Mosquitto, free_port
 from tests.recordings import START_MS
 
 DAY_S = 86_400
-SPACING = 100
 CONFIG = """
 [node]
 id = "gw1"
@@ -44,44 +41,6 @@ lateness = "0s"
 """
 
 
-def build(folder: Path) -> Path:
-    """Compile the shim."""
-    target, source = folder / "clock_steps.so", Path(__file__).with_name("clock_steps.c")
-    flags = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-    subprocess.run([os.environ.get("CC", "gcc").split()[0], *flags, source, "-o", target], check=True)
-    return target
-
-
-class Clocks:
-    """The clocks that the agent sees."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._step_s = self._suspended_s = 0.0
-        self._write()
-
-    def _write(self) -> None:
-        moved = struct.pack("qq", int(self._step_s * 1e9), int(self._suspended_s * 1e9))
-        with open(self._path, "r+b" if self._path.exists() else "wb") as file:
-            file.write(moved)
-
-    def step_to(self, second: float) -> None:
-        """Set the wall clock."""
-        self.step_by(second - (time.time() + self._step_s + self._suspended_s))
-
-    def step_by(self, seconds: float) -> None:
-        self._step_s += seconds
-        self._write()
-
-    def right(self) -> None:
-        """Undo every step."""
-        self.step_by(-self._step_s)
-
-    def suspend(self, seconds: float) -> None:
-        self._suspended_s += seconds
-        self._write()
-
-
 class Plant:
     """One signal, sent with times of its own on one topic and without on the other."""
 
@@ -102,13 +61,8 @@ class Plant:
         return [value for value in part if value > 20]
 
     def problems(self) -> list[str]:
-        try:
-            with urlopen(f"http://127.0.0.1:{self._http}/healthz", timeout=5) as answer:
-                return list(json.loads(answer.read())["problems"])
-        except HTTPError as answer:
-            return list(json.loads(answer.read())["problems"])
-        except OSError:
-            return ["no answer"]
+        """See `problems`."""
+        return problems(self._http)
 
     def trust(self) -> str:
         """What the retained info says of the clock."""
@@ -135,22 +89,18 @@ class Plant:
             wait_for(lambda name=name: set(peaks) <= set(self.opened(name)), f"{what}: {name} told")
 
 
+@pytest.mark.campaign
 def test_clock_steps_and_a_suspend_are_told_and_change_no_event(tmp_path: Path):
-    seed = int(os.environ.get("EDGEAD_SEED", "20251121"))
-    print(f"seed {seed}")
-    rng = random.Random(seed)
-    rows = [
-        rng.gauss(0, 1) + (40.0 + i / 1e4) * (i % SPACING == SPACING - 1 and i > 200) for i in range(5000)
-    ]
+    print(f"seed {SEED}")
+    rows = signal_with_peaks(5000)
     (tmp_path / "broker").mkdir()
     config, csv, http = tmp_path / "gateway.toml", tmp_path / "recording.csv", free_port()
-    clocks = Clocks(tmp_path / "clocks")
-    shim = {"LD_PRELOAD": str(build(tmp_path)), "CLOCK_STEPS": str(tmp_path / "clocks")}
+    clocks = Clocks(tmp_path)
     with Mosquitto(tmp_path / "broker", shipped=True) as broker:
         config.write_text(CONFIG.format(folder=tmp_path, port=broker.port, http=http))
         with (
             Heard(broker.port, ["edgead/gw1/#"]) as heard,
-            AgentProcess(config, tmp_path / "agent.log", shim) as agent,
+            AgentProcess(config, tmp_path / "agent.log", clocks.env) as agent,
             Publisher("127.0.0.1", broker.port) as publisher,
         ):
             plant = Plant(rows, publisher, heard, http)
@@ -188,7 +138,10 @@ def test_clock_steps_and_a_suspend_are_told_and_change_no_event(tmp_path: Path):
             plant.expect(plant.publish(150), "back to stay")
             clocks.suspend(700)  # ten minutes pass
             plant.wait_until("")
-            wait_for(lambda: not plant.publish(1) and "rejoined" in metrics(http), "bare readings believed")
+            wait_for(
+                lambda: not plant.publish(1) and 'edgead_dropped_total{cause="rejoined"}' in metrics(http),
+                "bare readings believed",
+            )
             plant.publish(200)
             plant.expect(plant.publish(200), "believed")
             assert agent.stop() == 0
@@ -200,8 +153,3 @@ def test_clock_steps_and_a_suspend_are_told_and_change_no_event(tmp_path: Path):
     assert heard.events("plant.press.own") == sorted(expected, key=in_order)
     times = [event["ts"] for event in heard.events("plant.press.bare")]
     assert max(times) < (time.time() + 7 * DAY_S) * 1000, "a time from the future was told"
-
-
-def metrics(http: int) -> str:
-    with urlopen(f"http://127.0.0.1:{http}/metrics", timeout=5) as answer:
-        return answer.read().decode()
