@@ -7,7 +7,21 @@
 #include "ead_svc_internal.h"
 
 #define PASSES 16
-#define LANES 4 /* independent sums, so that compilers may use vector registers; the same for every set */
+
+/* Sums run in lanes, one vector wide where the compiler knows vectors (GCC, Clang): compilers may not reorder
+ * additions by themselves.  Four lanes for every instruction set, so that all give the same bits. */
+#ifdef __GNUC__
+#define LANES 4
+typedef double lanes __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+static const lanes LANE_PLACES = {0, 1, 2, 3};
+#define LANE_SUM(v) (((v)[0] + (v)[2]) + ((v)[1] + (v)[3]))
+#else
+#define LANES 1
+typedef double lanes;
+static const lanes LANE_PLACES = 0;
+#define LANE_SUM(v) (v)
+#endif
+#define LANES_AT(p) (*(const lanes *)(p))
 
 static size_t next_odd(size_t x)
 {
@@ -62,106 +76,96 @@ struct moments {
     double w, x, xx, y, xy; /* weighted sums of 1, d, d^2, y, d y */
 };
 
-static double sum_lanes(const double *lane)
-{
-    return (lane[0] + lane[2]) + (lane[1] + lane[3]);
-}
-
 static double dot(const double *a, const double *b, size_t n)
 {
-    double sum[2 * LANES] = {0};
+    lanes even = LANE_PLACES * 0.0, odd = even;
     size_t i = 0;
-    for (; i + 2 * LANES <= n; i += 2 * LANES)
-        for (size_t k = 0; k < 2 * LANES; k++)
-            sum[k] += a[i + k] * b[i + k];
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        even += LANES_AT(a + i) * LANES_AT(b + i);
+        odd += LANES_AT(a + i + LANES) * LANES_AT(b + i + LANES);
+    }
+    even += odd;
+    double sum = LANE_SUM(even);
     for (; i < n; i++)
-        sum[0] += a[i] * b[i];
-    return sum_lanes(sum) + sum_lanes(sum + LANES);
+        sum += a[i] * b[i];
+    return sum;
 }
 
 /* Moments of a window in the middle that starts at `left`, from the tables. */
 static struct moments middle_moments(const struct loess *s, size_t left)
 {
     const double *r = s->robust + left, *ry = s->robust_y + left;
-    double w[LANES] = {0}, x[LANES] = {0}, xx[LANES] = {0}, y[LANES] = {0}, xy[LANES] = {0};
+    lanes w = LANE_PLACES * 0.0, x = w, xx = w, y = w, xy = w;
     size_t i = 0;
-    for (; i + LANES <= s->span; i += LANES)
-        for (size_t k = 0; k < LANES; k++) {
-            w[k] += s->w[i + k] * r[i + k];
-            x[k] += s->wd[i + k] * r[i + k];
-            xx[k] += s->wdd[i + k] * r[i + k];
-            y[k] += s->w[i + k] * ry[i + k];
-            xy[k] += s->wd[i + k] * ry[i + k];
-        }
-    for (; i < s->span; i++) {
-        w[0] += s->w[i] * r[i];
-        x[0] += s->wd[i] * r[i];
-        xx[0] += s->wdd[i] * r[i];
-        y[0] += s->w[i] * ry[i];
-        xy[0] += s->wd[i] * ry[i];
+    for (; i + LANES <= s->span; i += LANES) {
+        const lanes weight = LANES_AT(s->w + i), slope = LANES_AT(s->wd + i);
+        const lanes robust = LANES_AT(r + i), value = LANES_AT(ry + i);
+        w += weight * robust;
+        x += slope * robust;
+        xx += LANES_AT(s->wdd + i) * robust;
+        y += weight * value;
+        xy += slope * value;
     }
-    const struct moments m = {sum_lanes(w), sum_lanes(x), sum_lanes(xx), sum_lanes(y), sum_lanes(xy)};
+    struct moments m = {LANE_SUM(w), LANE_SUM(x), LANE_SUM(xx), LANE_SUM(y), LANE_SUM(xy)};
+    for (; i < s->span; i++) {
+        m.w += s->w[i] * r[i];
+        m.x += s->wd[i] * r[i];
+        m.xx += s->wdd[i] * r[i];
+        m.y += s->w[i] * ry[i];
+        m.xy += s->wd[i] * ry[i];
+    }
     return m;
 }
 
-/* Tricube weights w[0..count-1] for the distances 0, 1, .. and reach h; `int` converts to double in vectors.
- */
-static void tricube_row(double *w, int count, double h)
+/* Tricube weights of a window of `count` points about its place `centre`; `int` converts to double in
+ * vectors. */
+static void fill_edge(double *w, int count, int centre, double h)
 {
-    const int near = (int)(0.001 * h), far = (int)(0.999 * h), last = far < count - 1 ? far : count - 1;
+    const int near = (int)(0.001 * h), far = (int)(0.999 * h);
     const double scale = 1.0 / h;
-    int d = 0;
-    for (; d <= near && d < count; d++)
-        w[d] = 1.0;
-    for (; d <= last; d++) {
-        const double r = (double)d * scale, c = 1.0 - r * r * r;
-        w[d] = c * c * c;
+    for (int i = 0; i < count; i++) {
+        const double r = fabs((double)(i - centre) * scale), c = 1.0 - r * r * r;
+        w[i] = c * c * c;
     }
-    for (; d < count; d++)
-        w[d] = 0.0;
-}
-
-struct lanes {
-    double w[LANES], x[LANES], xx[LANES], y[LANES], xy[LANES];
-};
-
-static void add_point(struct lanes *sum, size_t lane, double w, double d, double y)
-{
-    sum->w[lane] += w;
-    sum->x[lane] += w * d;
-    sum->xx[lane] += w * d * d;
-    sum->y[lane] += w * y;
-    sum->xy[lane] += w * d * y;
-}
-
-/* Adds the points at distances first..reach on one side of *y: side = 1 behind it, -1 before it. */
-static void add_side(struct lanes *sum, const double *w, const double *y, const double *robust, int first,
-                     int reach, int side)
-{
-    int d = first;
-    for (; d + LANES <= reach + 1; d += LANES)
-        for (int k = 0; k < LANES; k++) {
-            const int at = side * (d + k);
-            add_point(sum, (size_t)k, robust ? w[d + k] * robust[at] : w[d + k], (double)at, y[at]);
-        }
-    for (; d <= reach; d++)
-        add_point(sum, 0, robust ? w[d] * robust[side * d] : w[d], (double)(side * d), y[side * d]);
+    for (int i = centre > near ? centre - near : 0; i < count && i <= centre + near; i++)
+        w[i] = 1.0;
+    for (int i = 0; i < centre - far; i++)
+        w[i] = 0.0;
+    for (int i = count; i-- > 0 && i > centre + far;)
+        w[i] = 0.0;
 }
 
 /* Moments of the window left..left + count - 1 about place x, anywhere. */
 static struct moments edge_moments(const struct loess *s, const double *y, size_t left, size_t count,
                                    size_t x)
 {
-    const int before = (int)(x - left), behind = (int)(count - 1) - before;
+    const size_t before = x - left, behind = count - 1 - before;
     const double extra = s->span > s->n ? floor((double)(s->span - s->n) / 2.0) : 0.0;
-    const int longer = before > behind ? before : behind;
-    const double *robust = s->robust ? s->robust + x : NULL;
-    struct lanes sum = {{0}, {0}, {0}, {0}, {0}};
-    tricube_row(s->edge, longer + 1, (double)longer + extra);
-    add_side(&sum, s->edge, y + x, robust, 0, behind, 1);
-    add_side(&sum, s->edge, y + x, robust, 1, before, -1);
-    const struct moments m = {sum_lanes(sum.w), sum_lanes(sum.x), sum_lanes(sum.xx), sum_lanes(sum.y),
-                              sum_lanes(sum.xy)};
+    const double *r = s->robust ? s->robust + left : NULL;
+    fill_edge(s->edge, (int)count, (int)before, (double)(before > behind ? before : behind) + extra);
+    lanes w = LANE_PLACES * 0.0, wx = w, wxx = w, wy = w, wxy = w, place = LANE_PLACES - (double)before;
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        lanes weight = LANES_AT(s->edge + i);
+        if (r)
+            weight *= LANES_AT(r + i);
+        const lanes slope = weight * place, value = LANES_AT(y + left + i);
+        w += weight;
+        wx += slope;
+        wxx += slope * place;
+        wy += weight * value;
+        wxy += slope * value;
+        place += (double)LANES;
+    }
+    struct moments m = {LANE_SUM(w), LANE_SUM(wx), LANE_SUM(wxx), LANE_SUM(wy), LANE_SUM(wxy)};
+    for (; i < count; i++) {
+        const double weight = r ? s->edge[i] * r[i] : s->edge[i], d = (double)i - (double)before;
+        m.w += weight;
+        m.x += weight * d;
+        m.xx += weight * d * d;
+        m.y += weight * y[left + i];
+        m.xy += weight * d * y[left + i];
+    }
     return m;
 }
 
