@@ -13,6 +13,7 @@ from edgead.cli.device import check, run
 from edgead.cli.model import model
 from edgead.cli.replay import replay
 from edgead.cli.status import status
+from edgead.cli.train import train
 from edgead.cli.why import why
 from edgead.errors import ConfigError, EdgeADError, InvalidInput
 
@@ -41,7 +42,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, check, status, why, detect, replay, model, demo):
+for command in (run, check, status, why, detect, replay, train, model, demo):
     cli.add_command(command)
 
 
