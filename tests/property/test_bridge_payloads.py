@@ -76,8 +76,13 @@ PIECES += [
 
 
 def mutated(rng: random.Random) -> bytes:
-    """One of the seeds after one to eight edits of bytes, pieces and ranges, mostly few."""
-    payload = bytearray(rng.choice(SEEDS))
+    """One of the seeds, edited."""
+    return edited(rng.choice(SEEDS), rng)
+
+
+def edited(whole: bytes, rng: random.Random) -> bytes:
+    """A payload after one to eight edits of bytes, pieces and ranges, mostly few."""
+    payload = bytearray(whole)
     for _ in range(min(8, 1 + int(rng.expovariate(1)))):
         at = rng.randint(0, len(payload))
         match rng.randrange(6):
