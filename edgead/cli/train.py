@@ -1,186 +1,252 @@
-"""``edgead train``: a model package from recordings of normal operation."""
+"""``edgead train``: from a recording of normal operation to a model package."""
 
+import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from edgead.cli.options import DURATION, progress
+from edgead.errors import InvalidInput
+
 if TYPE_CHECKING:
     from edgead.multivariate import Table
+    from edgead.training import Options, Trained
 
 FILLS = ("Linear", "Previous", "Subsequent", "Zero", "Fixed")
 
 
+class Asked(NamedTuple):
+    """The options as given."""
+
+    out: str
+    variables: tuple[str, ...]
+    start: str | None
+    end: str | None
+    window: int
+    epochs: int
+    seed: int
+    name: str | None
+    version: str
+    align: str
+    fill: str
+    padding: float | None
+    budget: float
+    time: str | None
+    interval: int | None
+
+
 @click.command(short_help="Train a model of many variables.")
 @click.argument("source", metavar="FILE|FOLDER")
-@click.option("--out", required=True, metavar="PACKAGE.zip", type=click.Path(dir_okay=False))
-@click.option("--name", metavar="NAME", help="Name of the model [that of the package's file].")
-@click.option("--version", "model_version", default="1.0.0", show_default=True, metavar="N.N.N")
-@click.option("--variables", metavar="A,B,...", help="Variables, in this order [all columns of numbers].")
-@click.option("--start", metavar="TIME", help="First time of normal operation, ISO 8601 [that of the data].")
-@click.option("--end", metavar="TIME", help="Last time, itself included [that of the data].")
+@click.option("--out", metavar="PACKAGE.zip", required=True, help="The package to write.")
 @click.option(
-    "--window", type=int, default=300, show_default=True, metavar="28..2880", help="Rows judged together."
+    "--variables",
+    multiple=True,
+    metavar="NAME[,NAME]",
+    help="Variables in order [all numbers, or all files].",
 )
+@click.option("--start", metavar="TIME", help="First time of normal operation [that of the data].")
+@click.option("--end", metavar="TIME", help="Last time of normal operation [that of the data].")
+@click.option("--window", type=int, default=300, show_default=True, help="Rows judged together, 28..2880.")
+@click.option("--epochs", type=int, default=12, show_default=True, help="Most epochs; stops earlier.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same data and seed, same package.")
+@click.option("--name", metavar="NAME", help="Of the model, as [[group]] calls it [that of --out].")
+@click.option("--version", default="1.0.0", show_default=True, metavar="N.N.N", help="Of the package.")
 @click.option(
-    "--epochs", type=int, default=12, show_default=True, help="Most epochs; 0: no gradient descent."
-)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--budget",
-    type=float,
-    default=1.0,
+    "--align",
+    type=click.Choice(["Outer", "Inner"]),
+    default="Outer",
     show_default=True,
-    help="Normal rows of 1000 that may alarm, at most 100.",
+    help="Rows at the times of any variable, or of every one.",
 )
-@click.option("--align", type=click.Choice(["Outer", "Inner"]), default="Outer", show_default=True)
 @click.option(
-    "--fill", type=click.Choice(FILLS), default="Linear", show_default=True, help="Holes become this."
+    "--fill", type=click.Choice(FILLS), default="Linear", show_default=True, help="What a hole becomes."
 )
-@click.option("--padding", type=float, default=0.0, show_default=True, help="Value of --fill Fixed.")
-def train(source: str, out: str, **given: Any) -> None:
-    """Train on normal operation and write a package, calibrated, exported and compared with onnxruntime.
+@click.option("--padding", type=float, metavar="X", help="Value of --fill Fixed.")
+@click.option(
+    "--budget", type=float, default=1.0, show_default=True, help="Normal rows of 1000 that may alarm."
+)
+@click.option("--time", metavar="COLUMN", help="Column of the times of a table [found by name].")
+@click.option("--interval", type=DURATION, help="Spacing of the rows of a table without times.")
+def train(source: str, **given: Any) -> None:
+    """Train a model on normal operation and write it as a package that a device can install.
 
-    FILE is a table: a column of times and one a variable.  A FOLDER holds a file a variable, with the columns
-    timestamp and value.  Needs torch: pip install "edgead[train]".  The same data and seed give the same package but
-    for its time.
+    FILE is a table: a CSV or Parquet file with a column timestamp and one for each variable.  FOLDER holds one file
+    for each variable, with the columns timestamp and value.  The rows should show the machine as it normally runs,
+    5000 of them or more.  Needs the extra train (torch), on any computer; the device needs none of it.
+
+    Times are aligned and holes filled, the network is fitted and calibrated on rows it has not seen, exported to ONNX,
+    compared with onnxruntime, and tried as a device would.  Only then is the package written.
 
     \b
     Examples:
       edgead train normal.csv --out pump.zip
-      edgead train normal.csv --out pump.zip --variables flow,pressure,current --end 2026-03-01
-      edgead train normal/ --out press.zip --window 120 --budget 0.5
+      edgead train normal.csv --variables flow,pressure,current --window 120 --out pump.zip
+      edgead train plant/ --start 2026-01-01T00:00:00Z --end 2026-02-01T00:00:00Z --out press.zip
+      edgead detect today.csv --model pump.zip --plot today.png
     """
-    trainer = _trainer()
-    chosen = [name.strip() for name in given["variables"].split(",")] if given["variables"] else []
-    from edgead.multivariate import AlignPolicy
-
-    policy = AlignPolicy(given["align"], given["fill"], given["padding"])
-    table = _between(_table(Path(source), chosen, policy), given["start"], given["end"])
-    for state in table.states:
-        if state.filled_ratio > 0:
-            click.echo(
-                f"note: {state.variable}: {100 * state.filled_ratio:.1f} % of the rows are filled", err=True
-            )
-    options = trainer.Options(
-        name=given["name"] or Path(out).stem,
-        version=given["model_version"],
-        window=given["window"],
-        epochs=given["epochs"],
-        seed=given["seed"],
-        budget=given["budget"] / 1000.0,
-        align=policy,
-    )
-    click.echo(f"{len(table.rows)} rows of {len(table.names)} variables; calibrating on four folds", err=True)
-    with _losses(given["epochs"]) as told:
-        trained = trainer.train(table, options, created=_now(), progress=told)
-    Path(out).write_bytes(trained.package)
-    click.echo(
-        f"{out}: {len(trained.package)} bytes, {trained.parameters} trained numbers, "
-        f"torch and onnxruntime differ by {trained.parity:.1g}, "
-        f"{1000 * trained.held_alarm_rate:.2f} of 1000 held-back rows alarm"
-    )
-
-
-def _trainer() -> Any:
-    """The module, imported when it is needed; torch comes with an extra."""
-    from edgead.errors import InvalidInput
-
+    asked = Asked(**given)
     try:
-        import edgead.training as trainer
+        _train(source, asked)
+    except InvalidInput as error:
+        coded = error.code not in ("BadArgument", *error.message.split(":"))
+        raise InvalidInput(
+            f"{error.code}: {error.message}" if coded else error.message, code=error.code
+        ) from None
+
+
+def _train(source: str, asked: Asked) -> None:
+    from datetime import UTC, datetime
+
+    run = _trainer()
+    options = _options(asked)
+    out = Path(asked.out)
+    if not out.absolute().parent.is_dir():
+        raise InvalidInput(f"--out {out}: there is no such folder")
+    table = _table(source, asked, options)
+    created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    with _epochs(asked.epochs) as tell:
+        trained = run(table, options, created=created, progress=tell)
+    _write(out, trained.package)
+    for line in _words(asked.out, trained):
+        click.echo(line)
+
+
+def _trainer() -> "Callable[..., Trained]":
+    """`edgead.training.train`, or a sentence about what is missing."""
+    try:
+        from edgead.training import train as run
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "onnx"):
             raise
-        raise InvalidInput('training needs torch and onnx: pip install "edgead[train]"') from None
-    return trainer
+        raise InvalidInput(
+            f"training needs {error.name}: pip install 'edgead[train]' (a device needs none of it)"
+        ) from None
+    return run
 
 
-def _now() -> str:
-    from datetime import UTC, datetime
+def _options(asked: Asked) -> "Options":
+    from edgead.multivariate import AlignPolicy
+    from edgead.training import Options
 
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-class _losses:
-    """A bar of epochs with the losses on stderr where that is a terminal, else a line an epoch."""
-
-    def __init__(self, epochs: int) -> None:
-        self._bar: Any = None
-        if sys.stderr.isatty() and epochs:
-            self._bar = click.progressbar(
-                length=epochs, label="training", file=sys.stderr, item_show_func=lambda loss: loss
-            )
-
-    def __enter__(self) -> Callable[[int, float, float], None]:
-        if self._bar is not None:
-            self._bar.__enter__()
-        return self._tell
-
-    def __exit__(self, *error: Any) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(*error)
-
-    def _tell(self, epoch: int, loss: float, held_back: float) -> None:
-        text = f"loss {loss:.4f}, held back {held_back:.4f}"
-        if self._bar is None:
-            click.echo(f"epoch {epoch}: {text}", err=True)
-        else:
-            self._bar.update(1, text)
+    name = Path(asked.out).stem if asked.name is None else asked.name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        raise InvalidInput(f"--name {name!r}: expected 1 to 64 of letters, digits, _ . -")
+    if not re.fullmatch(r"\d+\.\d+\.\d+", asked.version):
+        raise InvalidInput(f"--version {asked.version!r}: expected three numbers, as 1.2.0")
+    if asked.fill == "Fixed" and asked.padding is None:
+        raise InvalidInput("--fill Fixed: --padding says with what", code="RequiredPaddingValue")
+    if asked.fill != "Fixed" and asked.padding is not None:
+        raise InvalidInput(f"--padding is for --fill Fixed, got {asked.fill}")
+    policy = AlignPolicy(asked.align, asked.fill, asked.padding or 0.0)  # type: ignore[arg-type]  # click chose
+    return Options(
+        name=name,
+        version=asked.version,
+        window=asked.window,
+        epochs=asked.epochs,
+        seed=asked.seed,
+        budget=asked.budget / 1000.0,
+        align=policy,
+    )
 
 
-def _table(source: Path, chosen: Sequence[str], policy: Any) -> "Table":
+def _table(source: str, asked: Asked, options: "Options") -> "Table":
+    """The aligned rows, and a few words about them."""
+    from edgead.cli.results import iso
     from edgead.multivariate import align
-    from edgead.recording import read_recording
+    from edgead.recording.variables import read_variables
 
-    if source.is_dir():
-        return align(_folder(source, chosen), policy)
-    recording = read_recording(source, columns=chosen)
-    names = chosen or list(recording.columns)
-    return align({name: (recording.times_ns, recording.columns[name]) for name in names}, policy)
-
-
-def _folder(source: Path, chosen: Sequence[str]) -> dict[str, Any]:
-    """A file a variable: its times and its column ``value``."""
-    from edgead.errors import InvalidInput
-    from edgead.recording import read_recording
-
-    found = {path.stem: path for path in sorted(source.glob("*.csv"))}
-    if not found:
-        raise InvalidInput(f"{source}: no .csv file in it", code="NoVariablesFound")
-    missing = [name for name in chosen if name not in found]
-    if missing:
-        raise InvalidInput(f"{source}: no file {missing[0]}.csv", code="FileNotExist")
-    columns = {}
-    for name in chosen or list(found):
-        recording = read_recording(found[name], columns=["value"], time="timestamp")
-        columns[name] = (recording.times_ns, recording.columns["value"])
-    return columns
-
-
-def _between(table: "Table", start: str | None, end: str | None) -> "Table":
-    """Rows from `start` to `end`, both included."""
-    import msgspec
-
-    from edgead.errors import InvalidInput
-
-    times = table.times_ns
-    kept = (times >= _time("start", start, int(times[0]))) & (times <= _time("end", end, int(times[-1])))
-    if not kept.any():
-        raise InvalidInput(f"no rows from {start or 'the start'} to {end or 'the end'}", code="NoData")
-    return msgspec.structs.replace(table, times_ns=times[kept], rows=table.rows[kept])
+    start_ns, end_ns = _time("--start", asked.start), _time("--end", asked.end)
+    if start_ns is not None and end_ns is not None and end_ns < start_ns:
+        raise InvalidInput(f"--end {asked.end}: before --start {asked.start}")
+    names = [name.strip() for each in asked.variables for name in each.split(",")]
+    with progress("reading", _size(source)) as advance:
+        found = read_variables(
+            source,
+            names=names,
+            time=asked.time,
+            interval_ns=asked.interval,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            progress=advance,
+        )
+    for note in found.notes:
+        click.echo(f"note: {note}")
+    table = align(found.columns, options.align)
+    first, last = (iso(int(table.times_ns[at])) for at in (0, -1))
+    click.echo(f"{source}: {len(table.rows)} rows of {len(table.names)} variables, {first} to {last}")
+    for state in table.states:
+        if state.filled_ratio:
+            click.echo(f"  {state.variable}: {100 * state.filled_ratio:.2g} % of the rows filled")
+    return table
 
 
-def _time(option: str, text: str | None, otherwise: int) -> int:
-    from edgead.errors import InvalidInput
-    from edgead.recording.cells import iso_time
+def _time(flag: str, text: str | None) -> int | None:
+    from edgead.recording.cells import to_time
 
     if text is None:
-        return otherwise
-    found = iso_time(text)
-    if found is None:
+        return None
+    time_ns = to_time(text)
+    if time_ns is None:
         raise InvalidInput(
-            f"--{option} {text!r}: expected ISO 8601, as 2026-03-01T06:00:00Z", code="InvalidTimestampFormat"
+            f"{flag} {text!r}: expected ISO 8601 such as 2026-01-01T00:00:00Z, or an epoch number",
+            code="InvalidTimestampFormat",
         )
-    return found
+    return time_ns
+
+
+def _size(source: str) -> int:
+    path = Path(source)
+    files = path.glob("*") if path.is_dir() else [path]
+    return sum(each.stat().st_size for each in files if each.is_file())
+
+
+@contextmanager
+def _epochs(most: int) -> Iterator[Callable[[int, float, float], None]]:
+    """A bar with the losses on a terminal, a line an epoch elsewhere; an early stop fills the bar."""
+    if not sys.stderr.isatty():
+        yield lambda epoch, loss, held: click.echo(f"{_losses(epoch, loss, held)}", err=True)
+        return
+    with click.progressbar(
+        length=most,
+        label="training",
+        file=sys.stderr,
+        show_eta=False,
+        item_show_func=lambda text: text or "calibrating on held-back rows",
+    ) as bar:
+        bar.update(0)
+        yield lambda epoch, loss, held: bar.update(1, _losses(epoch, loss, held))
+        bar.update(most - bar.pos)
+
+
+def _losses(epoch: int, loss: float, held: float) -> str:
+    return f"epoch {epoch}: loss {loss:.4f}, on held-back rows {held:.4f}"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """The whole package under its name, or nothing."""
+    unfinished = path.with_name(f".{path.name}.new")
+    try:
+        with open(unfinished, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _words(out: str, trained: "Trained") -> list[str]:
+    from edgead.config.units import show_size
+    from edgead.package import read_package
+
+    manifest = read_package(trained.package).manifest
+    return [
+        f"{out}: {manifest.name} {manifest.version}, id {manifest.id}, {show_size(len(trained.package))}",
+        f"  {trained.parameters} numbers; torch and onnxruntime differ by at most {trained.parity:.1g}",
+        f"  {100 * trained.held_alarm_rate:.2g} % of the held-back normal rows alarm",
+    ]

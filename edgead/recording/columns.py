@@ -31,7 +31,9 @@ def column_at(path: Path, names: Sequence[str], wanted: str) -> int:
         return names.index(wanted)
     if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(names):
         return int(wanted) - 1
-    raise InvalidInput(f"{path}: no column {wanted!r}, expected one of {', '.join(names)}")
+    raise InvalidInput(
+        f"{path}: no column {wanted!r}, expected one of {', '.join(names)}", code="ColumnNotFound"
+    )
 
 
 def time_by_name(names: Sequence[str]) -> int | None:

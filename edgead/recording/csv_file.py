@@ -34,7 +34,7 @@ def read_csv(
             stamps.append(_times(layout, cells[layout.time_column], layout.time_column, first))
         progress(size)
     if not blocks:
-        raise InvalidInput(f"{path}: no rows, expected at least one below the header")
+        raise InvalidInput(f"{path}: no rows, expected at least one below the header", code="NoData")
     values = {
         layout.names[at]: np.concatenate([block[place] for block in blocks])
         for place, at in enumerate(layout.value_columns)
@@ -57,14 +57,14 @@ class _Layout(msgspec.Struct, frozen=True):
 def _look(path: Path, columns: Sequence[str], time: str | None) -> _Layout:
     """Find delimiter, header, time column and value columns."""
     lines = list(islice(_lines(path), SAMPLE_ROWS))
-    delimiter = _delimiter(lines)
+    delimiter = delimiter_of(lines)
     reader = csv.reader(lines, delimiter=delimiter)
     try:
         rows = [row for row in reader if row]
     except csv.Error as error:
-        raise InvalidInput(f"{path}:{reader.line_num}: not CSV ({error})") from None
+        raise InvalidInput(f"{path}:{reader.line_num}: not CSV ({error})", code="ReadingFileError") from None
     if not rows:
-        raise InvalidInput(f"{path}: empty, expected rows of values")
+        raise InvalidInput(f"{path}: empty, expected rows of values", code="NoData")
     width = len(rows[0])
     header = len(rows) > 1 and not any(cell and (_is_value(cell) or _is_time(cell)) for cell in rows[0])
     names = _names(rows[0]) if header else [f"column{number}" for number in range(1, width + 1)]
@@ -78,7 +78,7 @@ def _look(path: Path, columns: Sequence[str], time: str | None) -> _Layout:
         text = ", ".join(names[at] for at in others if at not in chosen)
         notes = (f"not numbers and left out: {text}",) if text else ()
     if not chosen:
-        raise InvalidInput(f"{path}: no column of numbers among {', '.join(names)}")
+        raise InvalidInput(f"{path}: no column of numbers among {', '.join(names)}", code="NoVariablesFound")
     return _Layout(path, delimiter, header, names, list(dict.fromkeys(chosen)), time_column, notes)
 
 
@@ -87,12 +87,16 @@ def _lines(path: Path) -> Iterator[str]:
         with open(path, encoding="utf-8-sig", newline="") as file:
             yield from file
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{path}: not UTF-8 ({error.reason}), expected a text file") from None
+        raise InvalidInput(
+            f"{path}: not UTF-8 ({error.reason}), expected a text file", code="ReadingFileError"
+        ) from None
     except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read ({error.strerror}), expected a CSV file") from None
+        raise InvalidInput(
+            f"{path}: cannot be read ({error.strerror}), expected a CSV file", code="ReadingFileError"
+        ) from None
 
 
-def _delimiter(lines: Sequence[str]) -> str:
+def delimiter_of(lines: Sequence[str]) -> str:
     """The delimiter that most lines hold, and hold equally often."""
 
     def rank(delimiter: str) -> tuple[int, int]:
@@ -151,11 +155,15 @@ def _blocks(layout: _Layout) -> Iterator[tuple[int, int, list[list[str]]]]:
             if set(map(len, rows)) != {width}:
                 at = next(at for at, row in enumerate(rows) if len(row) != width)
                 found = f"{len(rows[at])} cells, expected {width}"
-                raise InvalidInput(f"{layout.path}:{_line(layout, first + at)}: {found}")
+                raise InvalidInput(
+                    f"{layout.path}:{_line(layout, first + at)}: {found}", code="NumColumnsMismatch"
+                )
             yield first, size, rows
             first, size = first + len(rows), 0
     except csv.Error as error:
-        raise InvalidInput(f"{layout.path}:{reader.line_num}: not CSV ({error})") from None
+        raise InvalidInput(
+            f"{layout.path}:{reader.line_num}: not CSV ({error})", code="ReadingFileError"
+        ) from None
 
 
 def _line(layout: _Layout, row: int) -> int:
@@ -171,7 +179,7 @@ def _line(layout: _Layout, row: int) -> int:
 
 def _refuse(layout: _Layout, column: int, row: int, cell: str, expected: str) -> InvalidInput:
     place = f"{layout.path}:{_line(layout, row)}: {layout.names[column]}"
-    return InvalidInput(f"{place} = {cell[:60]!r}: expected {expected}")
+    return InvalidInput(f"{place} = {cell[:60]!r}: expected {expected}", code="VariableParseError")
 
 
 def _floats(layout: _Layout, cells: Sequence[str], column: int, first: int) -> Values:

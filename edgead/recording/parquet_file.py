@@ -29,9 +29,11 @@ def read_parquet(path: Path, columns: Sequence[str], time: str | None) -> Column
             wanted = [schema.names[at] for at in {*chosen, *([] if time_at is None else [time_at])}]
             table = file.read(columns=wanted)
     except (OSError, pa.ArrowException) as error:
-        raise InvalidInput(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
+        raise InvalidInput(
+            f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})", code="ReadingFileError"
+        ) from None
     if not table.num_rows:
-        raise InvalidInput(f"{path}: no rows, expected at least one")
+        raise InvalidInput(f"{path}: no rows, expected at least one", code="NoData")
     values = {name: _floats(path, name, table[name]) for name in (schema.names[at] for at in chosen)}
     stamps = None if time_at is None else _times(path, schema.names[time_at], table[schema.names[time_at]])
     return Columns(stamps, values, notes)
@@ -61,7 +63,9 @@ def _choose(
     others = [at for at in range(len(schema.names)) if at != time_at]
     chosen = [at for at in others if _is_number(schema.types[at])]
     if not chosen:
-        raise InvalidInput(f"{path}: no column of numbers among {', '.join(schema.names)}")
+        raise InvalidInput(
+            f"{path}: no column of numbers among {', '.join(schema.names)}", code="NoVariablesFound"
+        )
     left = ", ".join(schema.names[at] for at in others if at not in chosen)
     return chosen, (f"not numbers and left out: {left}",) if left else ()
 
@@ -70,7 +74,7 @@ def _floats(path: Path, name: str, column: Any) -> Values:
     import pyarrow as pa
 
     if not _is_number(column.type):
-        raise InvalidInput(f"{path}: {name} holds {column.type}, expected numbers")
+        raise InvalidInput(f"{path}: {name} holds {column.type}, expected numbers", code="VariableParseError")
     values: Values = column.cast(pa.float64()).to_numpy().astype(np.float64)
     return np.where(np.isfinite(values), values, np.nan)
 
@@ -96,8 +100,13 @@ def _times(path: Path, name: str, column: Any) -> Times:
                 )
             return read
     except pa.ArrowException as error:
-        raise InvalidInput(f"{path}: {name}: {str(error).splitlines()[0]}") from None
+        raise InvalidInput(
+            f"{path}: {name}: {str(error).splitlines()[0]}", code="VariableParseError"
+        ) from None
     found = times(column.cast(pa.string()).to_pylist())
     if isinstance(found, int):
-        raise InvalidInput(f"{path}: {name} = {str(column[found])!r} in row {found + 1}: expected a time")
+        raise InvalidInput(
+            f"{path}: {name} = {str(column[found])!r} in row {found + 1}: expected a time",
+            code="VariableParseError",
+        )
     return found

@@ -1,4 +1,8 @@
-"""``edgead train`` on real files."""
+"""``edgead train`` from files to a package, and every way it refuses."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,115 +11,140 @@ from edgead.cli import call
 from edgead.package import read_package
 from edgead.simulate import PUMP, simulate
 
-COLUMNS = simulate(PUMP, 700, seed=4)
-START = np.datetime64("2026-01-01T00:00:00")
+ROWS = 700
+QUICK = ("--window", "60", "--epochs", "2")
 
 
-def stamps(rows=700):
-    return [f"{START + np.timedelta64(row, 's')}Z" for row in range(rows)]
-
-
-@pytest.fixture
-def table(tmp_path):
-    path = tmp_path / "normal.csv"
-    names = list(COLUMNS)
-    lines = [",".join(["timestamp", *names])]
-    for row, stamp in enumerate(stamps()):
-        lines.append(",".join([stamp, *(f"{COLUMNS[name].values[row]:g}" for name in names)]))
+def write_table(path: Path, rows: int = ROWS, hole: int = 0) -> Path:
+    columns = {name: sensor.values for name, sensor in simulate(PUMP, rows, seed=4).items()}
+    lines = ["timestamp," + ",".join(columns)]
+    for row in range(rows):
+        cells = [repr(float(values[row])) for values in columns.values()]
+        cells[0] = "" if row == hole > 0 else cells[0]
+        lines.append(",".join([str(1_700_000_000 + row), *cells]))
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
-@pytest.fixture
-def folder(tmp_path):
-    path = tmp_path / "normal"
-    path.mkdir()
-    for name, column in COLUMNS.items():
-        rows = [
-            f"{stamp},{value:g}"
-            for stamp, value in zip(stamps(), column.values, strict=True)
-            if value == value
-        ]
-        if name == "flow":
-            del rows[10:80]
-        (path / f"{name}.csv").write_text("\n".join(["timestamp,value", *rows]) + "\n")
-    return path
+@pytest.fixture(scope="module")
+def normal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_table(tmp_path_factory.mktemp("data") / "normal.csv", hole=50)
 
 
-def run(capsys, *arguments):
-    code = call([str(argument) for argument in arguments])
-    out = capsys.readouterr()
-    return code, out.out, out.err
+@pytest.fixture(scope="module")
+def package(normal: Path) -> Path:
+    out = normal.with_name("pump.zip")
+    assert call(["train", str(normal), "--out", str(out), *QUICK]) == 0
+    return out
 
 
-SHORT = ("--window", 60, "--epochs", 1)
+def test_a_table_becomes_a_package_and_a_few_words(
+    normal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "press.zip"
+    assert call(["train", str(normal), "--out", str(out), "--variables", "current,flow", *QUICK]) == 0
+    manifest = read_package(out.read_bytes()).manifest
+    assert (manifest.name, manifest.version, manifest.names) == ("press", "1.0.0", ("current", "flow"))
+    assert (manifest.window, manifest.step_s) == (60, 1.0)
+    told = capsys.readouterr()
+    assert "700 rows of 2 variables, 2023-11-14T22:13:20Z to 2023-11-14T22:24:59Z" in told.out
+    assert "flow: 0.14 % of the rows filled" in told.out
+    assert "press 1.0.0, id" in told.out
+    assert "epoch 1: loss 0." in told.err
+    assert [path.name for path in tmp_path.iterdir()] == ["press.zip"]
 
 
-def test_a_table_becomes_a_package(capsys, table, tmp_path):
+def test_same_data_and_seed_give_the_same_package_but_for_its_time(
+    normal: Path, package: Path, tmp_path: Path
+):
     out = tmp_path / "pump.zip"
-    code, told, err = run(capsys, "train", table, "--out", out, *SHORT)
-    assert code == 0
-    assert "epoch 1: loss" in err
-    assert "trained numbers" in told
-    manifest = read_package(out.read_bytes()).manifest
-    assert manifest.name == "pump"
-    assert manifest.names == tuple(COLUMNS)
-    assert (manifest.training.start, manifest.training.rows) == ("2026-01-01T00:00:00Z", 700)
+    assert call(["train", str(normal), "--out", str(out), *QUICK]) == 0
+    one, two = read_package(package.read_bytes()), read_package(out.read_bytes())
+    assert one.manifest.id == two.manifest.id
+    assert one.model == two.model
+    assert one.manifest.files == two.manifest.files
 
 
-def test_variables_and_span_are_chosen(capsys, table, tmp_path):
-    out = tmp_path / "x.zip"
-    span = ("--start", "2026-01-01T00:01:00Z", "--end", "2026-01-01T00:09:59Z")
-    code, _, _ = run(
-        capsys, "train", table, "--out", out, *SHORT, *span, "--variables", "current,flow", "--budget", 2
-    )
+def test_a_folder_and_a_span(package: Path, normal: Path, tmp_path: Path):
+    rows = [line.split(",") for line in normal.read_text().splitlines()]
+    for at, name in enumerate(rows[0][1:], start=1):
+        lines = [f"{row[0]},{row[at]}" for row in rows[1:]]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["timestamp,value", *lines]) + "\n")
+    out = tmp_path / "folder.zip"
+    span = ["--start", "2023-11-14T22:14:20Z", "--end", "1700000599"]
+    assert call(["train", str(tmp_path), "--out", str(out), *QUICK, *span]) == 0
     manifest = read_package(out.read_bytes()).manifest
-    assert code == 0
-    assert manifest.names == ("current", "flow")
+    assert manifest.names == tuple(sorted(rows[0][1:]))
     assert manifest.training.rows == 540
-    assert manifest.thresholds.budget == 0.002
+    assert (manifest.training.start, manifest.training.end) == (
+        "2023-11-14T22:14:20Z",
+        "2023-11-14T22:23:19Z",
+    )
 
 
-def test_a_folder_is_joined_and_what_was_filled_is_told(capsys, folder, tmp_path):
-    out = tmp_path / "x.zip"
-    code, _, err = run(capsys, "train", folder, "--out", out, *SHORT)
-    assert code == 0
-    assert "note: flow: 10.0 % of the rows are filled" in err
-    assert read_package(out.read_bytes()).manifest.names == tuple(sorted(COLUMNS))
+REFUSED = {
+    "few rows": (["--end", "1700000040"], "NotEnoughInput: 41 rows for a window of 60"),
+    "short window": (["--window", "27"], "InvalidSlidingWindow: window = 27: expected 28 to 2880"),
+    "no such variable": (["--variables", "heat"], "ColumnNotFound: "),
+    "odd time": (["--start", "soon"], "InvalidTimestampFormat: --start 'soon'"),
+    "end before start": (["--start", "1700000040", "--end", "1700000020"], "before --start"),
+    "no padding": (["--fill", "Fixed"], "RequiredPaddingValue: --fill Fixed"),
+    "needless padding": (["--padding", "1"], "--padding is for --fill Fixed, got Linear"),
+    "odd name": (["--name", "../pump"], "--name '../pump': expected"),
+    "odd version": (["--version", "new"], "--version 'new': expected three numbers"),
+    "budget": (["--budget", "500"], "budget = 0.5"),
+    "nothing there": (["--start", "1800000000"], "NoData: "),
+}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--window", 20], "window = 20: expected 28 to 2880"),
-        (["--window", 700], "700 rows for a window of 700"),
-        (["--variables", "nothing"], "nothing"),
-        (["--start", "soon"], "--start 'soon': expected ISO 8601"),
-        (["--start", "2030-01-01"], "no rows from 2030-01-01"),
-        (["--budget", 0], "budget"),
-    ],
-)
-def test_bad_data_and_options_are_told_and_nothing_is_written(capsys, table, tmp_path, arguments, told):
-    out = tmp_path / "x.zip"
-    code, _, err = run(capsys, "train", table, "--out", out, *arguments)
-    assert code == 2
-    assert told in err
-    assert not out.exists()
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refusal_is_one_line_and_writes_nothing(
+    normal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+):
+    options, reason = REFUSED[name]
+    out = tmp_path / "pump.zip"
+    assert call(["train", str(normal), "--out", str(out), *QUICK, *options]) == 2
+    told = capsys.readouterr().err
+    assert reason in told
+    assert len(told.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
 
 
-def test_an_empty_folder_and_a_missing_file_are_told(capsys, folder, tmp_path):
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    assert "no .csv file" in run(capsys, "train", empty, "--out", tmp_path / "x.zip")[2]
-    code, _, err = run(capsys, "train", folder, "--out", tmp_path / "x.zip", "--variables", "flow,torque")
-    assert code == 2
-    assert "no file torque.csv" in err
+def test_more_variables_than_a_model_may_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    values = np.random.default_rng(0).standard_normal((130, 301)).round(3)
+    lines = ["timestamp," + ",".join(f"v{i}" for i in range(301))]
+    lines += [",".join(map(str, [1_700_000_000 + i, *row])) for i, row in enumerate(values.tolist())]
+    (tmp_path / "wide.csv").write_text("\n".join(lines))
+    assert call(["train", str(tmp_path / "wide.csv"), "--out", str(tmp_path / "x.zip"), *QUICK]) == 2
+    assert "DataExceedsLimit: 301 variables: at most 300" in capsys.readouterr().err
 
 
-def test_times_that_go_back_are_told(capsys, table, tmp_path):
-    lines = table.read_text().splitlines()
-    lines[100], lines[101] = lines[101], lines[100]
-    table.write_text("\n".join(lines))
-    code, _, err = run(capsys, "train", table, "--out", tmp_path / "x.zip", *SHORT)
-    assert code == 2
-    assert "times must rise" in err
+def test_more_rows_than_a_variable_may_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "long.csv").write_text("a\n" + "1\n2\n" * 500_001)
+    options = ["--out", str(tmp_path / "x.zip"), "--interval", "1s", *QUICK]
+    assert call(["train", str(tmp_path / "long.csv"), *options]) == 2
+    assert "TooManyData: a: 1000002 rows, at most 1000000" in capsys.readouterr().err
+
+
+def test_a_package_that_fails_a_check_is_not_written(
+    normal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    from edgead.training import export
+
+    monkeypatch.setattr(export, "PARITY", 0.0)
+    (tmp_path / "pump.zip").write_bytes(b"the old one")
+    assert call(["train", str(normal), "--out", str(tmp_path / "pump.zip"), *QUICK]) == 1
+    assert "differs from torch" in capsys.readouterr().err
+    assert (tmp_path / "pump.zip").read_bytes() == b"the old one"
+
+
+def test_without_torch_the_extra_is_named(normal: Path, tmp_path: Path):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        f"from edgead.cli import call; sys.exit(call(['train', {str(normal)!r}, '--out', 'x.zip']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert done.returncode == 2
+    assert "training needs torch: pip install 'edgead[train]'" in done.stderr
