@@ -205,8 +205,17 @@ def _meta(series: Series | None) -> bytes:
         topic=topic,
         field=field,
         unit=series.settings.unit,
-        interval_s=series.settings.step_ns / 1e9,
+        interval_s=series.step_ns / 1e9,
         detector=series.detector.model,
         phase=series.phase,
-        reason=f"{needed} more readings needed" if series.phase == "learning" else "",
+        reason=_reason(series, needed),
     ).encode()
+
+
+def _reason(series: Series, needed: int) -> str:
+    """What is not plain about the phase, in words."""
+    reasons = [f"{needed} more readings needed"] if series.phase == "learning" else []
+    if series.step_ns != series.settings.step_ns:
+        configured = series.settings.step_ns / 1e9
+        reasons.append(f"readings come {series.step_ns / 1e9:g} s apart, not {configured:g} s as configured")
+    return "; ".join(reasons)

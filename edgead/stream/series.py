@@ -28,6 +28,10 @@ LARGEST_VALUE = 1e18
 RELEASE, STALE, UNMUTE = 1, 2, 4
 NEVER = 2**63 - 1
 
+#: Readings in a row with rows missing before each, after which the configured step is taken for a mistake: the source
+#: sends at its own spacing, and rows made up for what never comes would teach the detector nothing.
+SPARSE_AFTER = 16
+
 #: Readings in a row, none of them on time, after which a source whose clock was set back is believed (once nothing was
 #: on time for as long as makes a series stale).
 REJOIN_AFTER = 10
@@ -98,6 +102,8 @@ class Series:
         "series_id",
         "settings",
         "source",
+        "sparse_ns",
+        "sparse_run",
         "stale",
         "stale_after_ns",
         "step_ns",
@@ -122,9 +128,9 @@ class Series:
         self.settings = settings
         self.node = node
         self.replay = replay
-        self.step_ns = settings.step_ns
         self.lateness_ns = settings.allowed_lateness_ns
-        self.stale_after_ns = settings.stale_after_ns or max(10 * settings.step_ns, 60 * SECOND_NS)
+        self.sparse_run = self.sparse_ns = 0
+        self.set_step(settings.step_ns)
         self.detector: StreamingDetector = make_detector(settings.detector, settings.judging)
         self.ready = self.detector.needed == 0
         self.episode = Episode()
@@ -246,7 +252,10 @@ class Series:
     def _judge(self, reading: Pending, out: Outcome) -> None:
         time_ns, value, quality = reading
         gap_ns = time_ns - self.judged_ns
-        missing = 0 if gap_ns <= self.step_ns or not self.judged_ns else self._missing(gap_ns)
+        if gap_ns > self.step_ns and self.judged_ns:
+            missing = self._missing(gap_ns, out)
+        else:
+            missing = self.sparse_run = 0
         score, severity, expected, lower, upper, is_anomaly = self.detector.judge(value, missing)
         phase: Phase = "ready" if self.ready and not self.muted_until_ns else self.phase
         verdict = Verdict(
@@ -274,9 +283,31 @@ class Series:
             if kind is not None:
                 self._tell(kind, verdict, out)
 
-    def _missing(self, gap_ns: int) -> int:
+    def _missing(self, gap_ns: int, out: Outcome) -> int:
         """Rows that should have come between two readings this far apart."""
+        missing = max((gap_ns + self.step_ns // 2) // self.step_ns - 1, 0)
+        if not missing:
+            self.sparse_run = 0
+            return 0
+        self.sparse_run += 1
+        self.sparse_ns = gap_ns if self.sparse_run == 1 else min(self.sparse_ns, gap_ns)
+        if self.sparse_run < SPARSE_AFTER:
+            return missing
+        self._widen(self.sparse_ns)
+        out.changed.add(self.series_id)
         return max((gap_ns + self.step_ns // 2) // self.step_ns - 1, 0)
+
+    def _widen(self, step_ns: int) -> None:
+        """Go on with the spacing that the source really has; what was learned from made-up rows at the start goes."""
+        if not self.ready:
+            self.detector = make_detector(self.settings.detector, self.settings.judging)
+        self.sparse_run = 0
+        self.set_step(step_ns)
+
+    def set_step(self, step_ns: int) -> None:
+        """Count missing rows by this spacing, and call the series stale by it where the settings leave that open."""
+        self.step_ns = step_ns
+        self.stale_after_ns = self.settings.stale_after_ns or max(10 * step_ns, 60 * SECOND_NS)
 
     def _tell(self, kind: EventKind, verdict: Verdict, out: Outcome) -> None:
         since = self.episode.since_ns

@@ -28,6 +28,8 @@ class Snapshot(msgspec.Struct, array_like=True, gc=False):
     arrived_ns: int
     on_time_ns: int
     late_run: int
+    step_ns: int
+    sparse: tuple[int, int]
     pending: list[Pending]
     recent: tuple[bytes, bytes]
     episode: tuple[int, bool, int, int]
@@ -58,6 +60,8 @@ def _take(series: Series) -> Snapshot:
         series.arrived_ns,
         series.on_time_ns,
         series.late_run,
+        series.step_ns,
+        (series.sparse_run, series.sparse_ns),
         series.pending,
         series.recent.dump(),
         msgspec.structs.astuple(series.episode),
@@ -103,6 +107,9 @@ def restore(
     series.judged_ns, series.newest_ns = snapshot.judged_ns, snapshot.newest_ns
     series.arrived_ns = snapshot.arrived_ns
     series.on_time_ns, series.late_run = snapshot.on_time_ns, snapshot.late_run
+    if snapshot.step_ns > settings.step_ns:  # widened; a configuration that now names a longer step wins
+        series.set_step(snapshot.step_ns)
+    series.sparse_run, series.sparse_ns = snapshot.sparse
     series.pending = snapshot.pending
     series.recent.load(snapshot.recent)
     series.episode = Episode(*snapshot.episode)

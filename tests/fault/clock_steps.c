@@ -1,9 +1,8 @@
 /* Moves the clocks of one process while it runs.
  *
- * Preloaded (LD_PRELOAD) by tests/fault/test_agent_clock.py.  CLOCK_STEPS names a file of two int64, nanoseconds,
- * that the test changes at any time:
- *   0  step: added to the wall clock only, as somebody who sets it does
- *   1  suspended: added to the wall clock and to CLOCK_BOOTTIME, as a suspend does
+ * Preloaded (LD_PRELOAD) by tests/fault/test_agent_clock.py.  CLOCK_STEPS names a file of two int64,
+ * nanoseconds, that the test changes at any time: 0  step: added to the wall clock only, as somebody who sets
+ * it does 1  suspended: added to the wall clock and to CLOCK_BOOTTIME, as a suspend does
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -256,3 +256,22 @@ def test_when_processing_time_was_set_back_a_series_without_times_of_its_own_rej
     judged = [feed(engine, reading(s - 86_400), now=T0 - day + s * S) for s in range(70)]
     assert [bool(each) for each in judged] == [False] * 60 + [True] * 10
     assert engine.counts["rejoined"] == 1
+
+
+def test_an_interval_that_the_source_never_keeps_is_replaced_by_its_own():
+    engine = make_engine(allowed_lateness_ns=0)
+    feed(engine, *(reading(300 * i, math.sin(i)) for i in range(16)))
+    series = engine.series["pump.flow"]
+    assert series.step_ns == S
+    assert feed(engine, reading(300 * 16, 0.0)) == [(4800, 0.0)]
+    assert series.step_ns == 300 * S
+    assert series.stale_after_ns == 3000 * S
+    needed = series.detector.needed
+    feed(engine, *(reading(300 * i, math.sin(i)) for i in range(17, 17 + needed)))
+    assert series.phase == "ready"
+
+
+def test_a_few_gaps_do_not_change_the_interval():
+    engine = make_engine(allowed_lateness_ns=0)
+    feed(engine, *(reading(i + 50 * (i // 10), math.sin(i)) for i in range(200)))
+    assert engine.series["pump.flow"].step_ns == S
