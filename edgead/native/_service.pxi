@@ -45,6 +45,45 @@ def svc_parse_times(list texts):
     return micros, -1
 
 
+def svc_read_points(list points, bint timed):
+    """Values and times of points on the wire, if all are plain.
+
+    Parameters
+    ----------
+    points : list
+    timed : bool
+        Whether times are wanted.
+
+    Returns
+    -------
+    tuple of ndarray, or None
+        float64 values and int64 microseconds since 1970 UTC (zeros unless `timed`).  None unless every point is a
+        ``dict`` with a ``float`` as ``value`` and, if wanted, a common ISO 8601 time as ``timestamp``.
+    """
+    cdef Py_ssize_t i, length, n = len(points)
+    values, micros = np.empty(n), np.zeros(n, np.int64)
+    cdef double[::1] v = values
+    cdef int64_t[::1] t = micros
+    cdef const char *text
+    cdef dict point
+    for i in range(n):
+        if type(points[i]) is not dict:
+            return None
+        point = <dict> points[i]
+        value = point.get("value")
+        if type(value) is not float:
+            return None
+        v[i] = value
+        if timed:
+            time = point.get("timestamp")
+            if type(time) is not str or not (<str> time).isascii():
+                return None
+            text = PyUnicode_AsUTF8AndSize(time, &length)
+            if csrc.ead_svc_parse_time(text, length, &t[i]) != csrc.EAD_OK:
+                return None
+    return values, micros
+
+
 def svc_order(v):
     """Places of ascending values, equal values in order of place; uint32."""
     v = _series(v, 1)

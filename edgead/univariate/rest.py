@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgead.native import svc_parse_times
+from edgead.native import svc_parse_times, svc_read_points
 from edgead.univariate.arrays import FloatArray
 from edgead.univariate.changepoint import ChangePointResult, detect_change_points
 from edgead.univariate.detect import EntireResult, LastResult, detect_entire, detect_last
@@ -139,6 +139,9 @@ def read_series(series: Any, timed: bool) -> tuple[FloatArray, NDArray[np.int64]
             f"The 'series' field must be a list of points and not empty; it is {shown(series)}.",
         )
     check_count(len(series))
+    plain = svc_read_points(series, timed)
+    if plain is not None:
+        return plain[0], plain[1] if timed else None
     if set(map(type, series)) != {dict}:
         i = next(k for k, point in enumerate(series) if type(point) is not dict)
         raise refuse(
