@@ -40,6 +40,8 @@ class Asked(NamedTuple):
     alpha: float | None
     threshold: float | None
     stable_trend_window: int | None
+    model: str | None
+    top: int | None
 
     @property
     def batch_mode(self) -> "BatchMode":
@@ -66,7 +68,7 @@ _OF_MODES = {
     "config_file": ("stream",),
     "series_id": ("stream",),
 }
-_FLAGS = {"config_file": "--config", "series_id": "--series"}
+_FLAGS = {"config_file": "--config", "series_id": "--series", "columns": "--column"}
 
 
 @click.command(short_help="Find the anomalies of recordings.")
@@ -125,6 +127,12 @@ _FLAGS = {"config_file": "--config", "series_id": "--series"}
     "--stable-trend-window", type=int, metavar="N", help="changepoint: points a new trend must last."
 )
 @click.option(
+    "--model", metavar="PACKAGE", help="Judge the rows of one machine by its model (see edgead train)."
+)
+@click.option(
+    "--top", type=click.IntRange(1, 300), metavar="N", help="--model: causes told at most [all; table 3]."
+)
+@click.option(
     "--jobs", type=click.IntRange(1, 1024), metavar="N", help="Many files: processes [one a processor]."
 )
 @click.option(
@@ -143,6 +151,9 @@ def detect(context: click.Context, /, paths: tuple[str, ...], **given: Any) -> N
     With --mode entire, last or changepoint they are judged as the retired cloud service did it: every point with one
     model of the whole series, the last point from those before it, or breaks of the trend.
 
+    With --model the columns are the variables of one machine (or a folder holds a file for each, with the columns
+    timestamp and value): each row gets one score, and the share of each variable in it.
+
     A folder, a pattern or several files are a back-test: a result file each, a summary, and a second run judges
     only what has no result yet or has changed.
 
@@ -154,10 +165,14 @@ def detect(context: click.Context, /, paths: tuple[str, ...], **given: Any) -> N
       edgead detect pump.csv --column temp --events -c gateway.toml --series pump1.temp
       edgead detect sales.csv --mode entire --sensitivity 95 --plot sales.png
       edgead detect sales.csv --mode changepoint
+      edgead detect today.csv --model pump.zip --top 3 --plot today.png
       edgead detect recordings/ --jobs 4 --out results
       edgead detect 'plant/**/2024-*.csv' --scheduler tcp://10.0.0.5:8786
     """
     asked = Asked(**given)
+    if asked.model:
+        _detect_group(paths, asked)
+        return
     _refuse_foreign(asked)
     many = len(paths) > 1 or asked.jobs or asked.scheduler or not _is_one_file(paths[0])
     if many:
@@ -174,12 +189,30 @@ def detect(context: click.Context, /, paths: tuple[str, ...], **given: Any) -> N
         detect_batch(paths[0], asked, _options(asked))
 
 
+def _detect_group(paths: tuple[str, ...], asked: Asked) -> None:
+    from edgead.cli.group import detect_group
+
+    known = {"model", "top", "time", "interval", "form", "plot", "config_file", "out", "mode"}
+    foreign = [name for name, value in asked._asdict().items() if value and name not in known]
+    if foreign or asked.mode != "stream":
+        flag = _flag(foreign[0]) if foreign else "--mode"
+        raise click.UsageError(f"{flag} is not for --model: the package says how rows are judged")
+    if len(paths) > 1:
+        raise click.UsageError(f"--model judges one table or folder, got {len(paths)}")
+    detect_group(paths[0], asked)
+
+
+def _flag(name: str) -> str:
+    return _FLAGS.get(name, "--" + name.replace("_", "-"))
+
+
 def _refuse_foreign(asked: Asked) -> None:
     """An option that the mode would ignore is a mistake."""
+    if asked.top is not None:
+        raise click.UsageError("--top is for --model")
     for name, modes in _OF_MODES.items():
         if getattr(asked, name) is not None and asked.mode not in modes:
-            flag = _FLAGS.get(name, "--" + name.replace("_", "-"))
-            raise click.UsageError(f"{flag} is for --mode {' or '.join(modes)}, got {asked.mode}")
+            raise click.UsageError(f"{_flag(name)} is for --mode {' or '.join(modes)}, got {asked.mode}")
 
 
 def _options(asked: Asked) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from edgead.stream import Outcome
 
 #: Panels drawn at most; a taller picture cannot be looked at.
 MAX_PANELS = 16
+#: Variables of a heat map at most.
+MAX_VARIABLES = 40
 _INCHES = (12.0, 2.8)
 
 
@@ -76,6 +78,73 @@ def require() -> None:
         raise InvalidInput("--plot needs matplotlib: pip install 'edgead[plot]'") from None
 
 
+def draw_group(
+    path: str,
+    title: str,
+    names: Sequence[str],
+    times_ns: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    contributions: NDArray[np.float64],
+) -> None:
+    """Draw the score of a model over time, and below it the shares of the variables as a heat map.
+
+    Parameters
+    ----------
+    path : str
+        Its ending says the form.
+    title : str
+        Above it all.
+    names : sequence of str
+        Variables; of more than `MAX_VARIABLES` those with the greatest shares while the score was high.
+    times_ns : ndarray of int64, shape (rows,)
+        Epoch nanoseconds.
+    scores : ndarray of float64, shape (rows,)
+        1.0 is the edge of normal.
+    contributions : ndarray of float64, shape (rows, variables)
+        Shares, of each row adding up to 1.
+
+    Raises
+    ------
+    InvalidInput
+        If the file cannot be written or its ending is unknown.
+    """
+    from matplotlib.figure import Figure
+
+    weight = (contributions * scores[:, None]).sum(0)
+    shown = np.sort(np.argsort(-weight, kind="stable")[:MAX_VARIABLES])
+    figure = Figure(figsize=(_INCHES[0], 3.4 + 0.32 * len(shown)), layout="constrained")
+    figure.suptitle(title)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 0.6 + 0.3 * len(shown)))
+    times = times_ns.astype("datetime64[ns]")
+    _draw_score(upper, times, scores)
+    # normal rows fade: shares of a small score mean little, and those of an anomaly must stand out
+    faded = contributions[:, shown] * np.clip(scores, 0.15, 1.0)[:, None]
+    edges = np.append(times, times[-1] + (times[-1] - times[-2] if len(times) > 1 else 10**9))
+    image = lower.pcolormesh(
+        edges, np.arange(len(shown) + 1), faded.T, cmap="magma_r", vmin=0.0, vmax=1.0, rasterized=True
+    )
+    lower.set_yticks(np.arange(len(shown)) + 0.5, [names[at] for at in shown])
+    lower.invert_yaxis()
+    lower.set_title("share in the score (pale where the row is normal)", loc="right", fontsize="small")
+    figure.colorbar(image, ax=lower, pad=0.01)
+    _time_axis(lower)
+    _save(figure, path)
+
+
+def _draw_score(axis, times, scores: NDArray[np.float64]) -> None:  # type: ignore[no-untyped-def]
+    hit = scores >= 1.0
+    axis.plot(times, scores, color="0.2", lw=0.8, label="score")
+    axis.plot(times[hit], scores[hit], "o", color="tab:red", ms=3, label="abnormal")
+    axis.axhline(1.0, color="tab:red", lw=0.8, ls="--", label="edge of normal")
+    if scores.max() > 10.0:
+        axis.set_yscale("symlog", linthresh=2.0)
+    axis.set_ylim(bottom=0.0)
+    axis.set_ylabel("score")
+    axis.set_title(f"{hit.sum()} of {len(scores)} rows abnormal", loc="right", fontsize="small")
+    axis.margins(x=0)
+    axis.legend(loc="upper left", ncols=3, fontsize="small", framealpha=0.85)
+
+
 def draw(path: str, title: str, panels: Sequence[Panel]) -> None:
     """Draw values, expected value, band and anomalies into a file; its ending says the form (png, svg, pdf).
 
@@ -84,7 +153,6 @@ def draw(path: str, title: str, panels: Sequence[Panel]) -> None:
     InvalidInput
         If the file cannot be written or its ending is unknown.
     """
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
     panels = panels[:MAX_PANELS]
@@ -94,11 +162,21 @@ def draw(path: str, title: str, panels: Sequence[Panel]) -> None:
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, panels, strict=True):
         _draw_panel(axis, panel)
-    locator = AutoDateLocator()
-    axes[-1].xaxis.set_major_locator(locator)
-    axes[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes[-1].set_xlabel("time (UTC)")
+    _time_axis(axes[-1])
     axes[0].legend(loc="upper left", ncols=5, fontsize="small", framealpha=0.85)
+    _save(figure, path)
+
+
+def _time_axis(axis) -> None:  # type: ignore[no-untyped-def]
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator()
+    axis.xaxis.set_major_locator(locator)
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axis.set_xlabel("time (UTC)")
+
+
+def _save(figure, path: str) -> None:  # type: ignore[no-untyped-def]
     try:
         figure.savefig(path, dpi=110)
     except (OSError, ValueError) as error:
