@@ -141,6 +141,16 @@ BAD = {
     "window of another model": (lambda: _manifest(window=200), "model.onnx reads"),
     "one variable less": (lambda: _manifest(variables=_variables("a", "b", "c", "d")), "expected 4 numbers"),
     "doubled variable": (lambda: _manifest(variables=_variables(*"aabcd")), "different names"),
+    "wrong variable order": (
+        lambda: make.with_manifest(lambda m: (m["variables"].reverse(), m.update(id=m["id"][::-1]))),
+        "manifest.json was changed",
+    ),
+    "edited threshold": (
+        lambda: make.zip_of(
+            {**FILES, "manifest.json": FILES["manifest.json"].replace(b'"budget": 0.001', b'"budget": 0.002')}
+        ),
+        "manifest.json was changed",
+    ),
     "scale of zero": (
         lambda: make.with_manifest(lambda m: m["scaler"]["scale"].__setitem__(0, 0.0)),
         "numbers above 0",

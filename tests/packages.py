@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgead.package.manifest import identity
+
 PUMP = (Path(__file__).resolve().parents[1] / "models" / "pump.zip").read_bytes()
 Message = list[tuple[int, int, Any]]
 
@@ -31,8 +33,26 @@ def with_manifest(edit: Callable[[dict[str, Any]], object]) -> bytes:
     """The package with an edited manifest."""
     files = files_of()
     manifest = msgspec.json.decode(files["manifest.json"])
+    before = manifest["id"]
     edit(manifest)
-    return zip_of({**files, "manifest.json": msgspec.json.encode(manifest)})
+    return zip_of({**files, "manifest.json": _signed(manifest, keep=manifest["id"] != before)})
+
+
+def _signed(manifest: dict[str, Any], keep: bool = False) -> bytes:
+    """As JSON, with the id its content has."""
+    if not keep:
+        manifest["id"] = identity(msgspec.json.encode(manifest))
+    return msgspec.json.encode(manifest)
+
+
+def variant(number: int) -> bytes:
+    """The same model as version 1.0.number."""
+    return with_manifest(lambda manifest: manifest.update(version=f"1.0.{number}"))
+
+
+def id_of(number: int) -> str:
+    """Id of a `variant`."""
+    return str(msgspec.json.decode(files_of(variant(number))["manifest.json"])["id"])
 
 
 def with_file(name: str, content: bytes) -> bytes:
@@ -40,7 +60,7 @@ def with_file(name: str, content: bytes) -> bytes:
     files = {**files_of(), name: content}
     manifest = msgspec.json.decode(files["manifest.json"])
     manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-    return zip_of({**files, "manifest.json": msgspec.json.encode(manifest)})
+    return zip_of({**files, "manifest.json": _signed(manifest)})
 
 
 def arrays_with(**changed: np.ndarray[Any, Any] | None) -> bytes:

@@ -24,6 +24,7 @@ from edgead.package.manifest import (
     Training,
     decode_manifest,
     encode_manifest,
+    identity,
 )
 
 __all__ = [
@@ -239,8 +240,7 @@ def write_package(
         files=entries,
         **told,
     )
-    timeless = msgspec.structs.replace(manifest, training=msgspec.structs.replace(training, created=""))
-    manifest = msgspec.structs.replace(manifest, id=_digest(encode_manifest(timeless))[:16])
+    manifest = msgspec.structs.replace(manifest, id=identity(encode_manifest(manifest)))
     data = zipped({MANIFEST: encode_manifest(manifest), **files})
     read_package(data)
     return data

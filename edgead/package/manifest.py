@@ -1,5 +1,6 @@
 """`manifest.json`: what a package is, what is in it, and what it needs."""
 
+import hashlib
 import re
 from typing import Literal
 
@@ -54,7 +55,7 @@ class Manifest(ModelSpec, frozen=True, kw_only=True):
     format_version : int
         1; a package of a newer format is refused.
     id : str
-        Hash of everything but the time of training.
+        `identity` of the manifest, and through the hashes in it of the whole package.
     name, version : str
         What the operator calls the model, and which one.
     kind : "multivariate"
@@ -104,7 +105,7 @@ def decode_manifest(data: bytes, *, edgead_version: str) -> Manifest:
     Raises
     ------
     ModelPackageError
-        If it is no manifest, of a newer format, for a newer edgead, or names an impossible model.
+        If it is no manifest, of a newer format, changed, for a newer edgead, or names an impossible model.
     """
     try:
         found = msgspec.json.decode(data, type=_Format).format_version
@@ -118,9 +119,22 @@ def decode_manifest(data: bytes, *, edgead_version: str) -> Manifest:
         if not _NAME.fullmatch(getattr(manifest, key)):
             raise ModelPackageError(f"manifest.json: {key} {getattr(manifest, key)!r} is not a plain name")
     version_of(manifest.version)
+    if manifest.id != identity(data):
+        raise ModelPackageError(f"manifest.json was changed: its id is {manifest.id}, not {identity(data)}")
     if version_of(manifest.minimum_edgead) > version_of(edgead_version):
         raise ModelPackageError(f"needs edgead {manifest.minimum_edgead}, this is {edgead_version}")
     return manifest
+
+
+def identity(manifest: bytes) -> str:
+    """Sixteen hex digits over all of `manifest.json` but the id itself and the time of training.
+
+    Keys this edgead does not know are counted too, whatever their order.
+    """
+    found = msgspec.json.decode(manifest)
+    found.pop("id", None)
+    found.get("training", {}).pop("created", None)
+    return hashlib.sha256(msgspec.json.encode(found, order="deterministic")).hexdigest()[:16]
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

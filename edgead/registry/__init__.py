@@ -85,15 +85,11 @@ class Registry:
         manifest = read_package(data).manifest
         self._trial(data)
         folder = self._folder(manifest.name)
-        path = folder / f"{manifest.id}.zip"
-        if path.exists():
-            self._expect_same(manifest)
-            return manifest
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ModelPackageError(f"{folder} cannot be made: {error.strerror}") from error
-        _write(path, data)
+        _write(folder / f"{manifest.id}.zip", data)
         self._prune(folder, newest=manifest.id)
         return manifest
 
@@ -180,14 +176,6 @@ class Registry:
                     continue
                 found.append(Installed(manifest, path.stem == active, len(data)))
         return found
-
-    def _expect_same(self, manifest: Manifest) -> None:
-        """The same id may come again with another time of training, and with nothing else changed."""
-        kept = read_package(self._bytes(manifest.name, manifest.id)).manifest
-        if kept.files != manifest.files:
-            raise ModelPackageError(
-                f"{manifest.name}: another package with the id {manifest.id} is installed"
-            )
 
     def _folder(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

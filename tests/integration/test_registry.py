@@ -17,13 +17,7 @@ from tests.hostile_packages import BAD
 PUMP = read_package(packages.PUMP).manifest
 
 
-def variant(number):
-    """The same model under another id and version."""
-
-    def edit(manifest):
-        manifest.update(id=f"v{number}", version=f"1.0.{number}")
-
-    return packages.with_manifest(edit)
+V = {number: packages.id_of(number) for number in (1, 2, 3, 4)}
 
 
 @pytest.fixture
@@ -44,30 +38,32 @@ def test_install_does_not_activate(registry):
 
 def test_activate_and_roll_back(registry):
     for number in (1, 2):
-        registry.install(variant(number))
-        registry.activate("pump", f"v{number}")
-    assert ids(registry) == [("v2", True), ("v1", False)]
-    assert registry.roll_back("pump").id == "v1"
-    assert registry.active("pump").manifest.id == "v1"
-    assert registry.roll_back("pump").id == "v2"
+        registry.install(packages.variant(number))
+        registry.activate("pump", V[number])
+    assert ids(registry) == [(V[2], True), (V[1], False)]
+    assert registry.roll_back("pump").id == V[1]
+    assert registry.active("pump").manifest.id == V[1]
+    assert registry.roll_back("pump").id == V[2]
 
 
 def test_the_last_two_are_kept(registry, tmp_path):
     for number in (1, 2, 3):
-        registry.install(variant(number))
-        registry.activate("pump", f"v{number}")
-    assert ids(registry) == [("v3", True), ("v2", False)]
-    registry.install(variant(4))
-    assert ids(registry) == [("v3", True), ("v4", False)]
-    assert sorted(p.name for p in (tmp_path / "models" / "pump").iterdir()) == ["active", "v3.zip", "v4.zip"]
+        registry.install(packages.variant(number))
+        registry.activate("pump", V[number])
+    assert ids(registry) == [(V[3], True), (V[2], False)]
+    registry.install(packages.variant(4))
+    assert ids(registry) == [(V[3], True), (V[4], False)]
+    assert sorted(p.name for p in (tmp_path / "models" / "pump").iterdir()) == sorted(
+        ["active", f"{V[3]}.zip", f"{V[4]}.zip"]
+    )
 
 
 def test_activating_twice_keeps_the_way_back(registry):
     for number in (1, 2):
-        registry.install(variant(number))
-        registry.activate("pump", f"v{number}")
-    registry.activate("pump", "v2")
-    assert registry.roll_back("pump").id == "v1"
+        registry.install(packages.variant(number))
+        registry.activate("pump", V[number])
+    registry.activate("pump", V[2])
+    assert registry.roll_back("pump").id == V[1]
 
 
 def test_the_first_model_has_nothing_to_roll_back_to(registry):
@@ -94,24 +90,26 @@ def test_a_failed_trial_installs_and_activates_nothing(tmp_path):
     Registry(tmp_path, trial=lambda data: None).install(packages.PUMP)
     strict = Registry(tmp_path, trial=fails)
     with pytest.raises(ModelPackageError, match="self-test"):
-        strict.install(variant(1))
+        strict.install(packages.variant(1))
     with pytest.raises(ModelPackageError, match="self-test"):
         strict.activate("pump", PUMP.id)
     assert ids(strict) == [(PUMP.id, False)]
 
 
-def test_the_same_package_again_changes_nothing(registry):
+def test_the_same_model_trained_again_takes_its_own_place(registry):
     registry.install(packages.PUMP)
     registry.activate("pump", PUMP.id)
     registry.install(packages.with_manifest(lambda m: m["training"].update(created="2030-01-01T00:00:00Z")))
-    assert registry.active("pump").manifest.training.created == PUMP.training.created
+    assert ids(registry) == [(PUMP.id, True)]
+    assert registry.active("pump").manifest.training.created == "2030-01-01T00:00:00Z"
 
 
-def test_another_package_under_the_same_id_is_refused(registry):
+def test_installing_again_heals_a_damaged_file(registry, tmp_path):
     registry.install(packages.PUMP)
-    other = packages.with_file("selftest.npz", packages.arrays_with())
-    with pytest.raises(ModelPackageError, match="another package with the id"):
-        registry.install(other)
+    registry.activate("pump", PUMP.id)
+    (tmp_path / "models" / "pump" / f"{PUMP.id}.zip").write_bytes(b"damaged")
+    registry.install(packages.PUMP)
+    assert registry.active("pump").manifest.id == PUMP.id
 
 
 def test_damage_on_disk_is_told_and_not_listed(registry, tmp_path):
@@ -138,11 +136,11 @@ def test_odd_names_reach_no_other_file(registry, name, identity):
 
 
 def test_a_half_written_file_is_cleared_by_the_next_installation(registry, tmp_path):
-    registry.install(variant(1))
-    half = tmp_path / "models" / "pump" / ".v2.zip.half"
+    registry.install(packages.variant(1))
+    half = tmp_path / "models" / "pump" / f".{V[2]}.zip.half"
     half.write_bytes(b"cut by a power failure")
-    assert ids(registry) == [("v1", False)]
-    registry.install(variant(2))
+    assert ids(registry) == [(V[1], False)]
+    registry.install(packages.variant(2))
     assert not half.exists()
 
 
@@ -154,17 +152,17 @@ def test_a_damaged_pointer_is_told(registry, tmp_path):
 
 
 def test_a_full_disk_is_told_and_leaves_the_active_model(registry, tmp_path, monkeypatch):
-    registry.install(variant(1))
-    registry.activate("pump", "v1")
+    registry.install(packages.variant(1))
+    registry.activate("pump", V[1])
 
     def full(fd):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ModelPackageError, match="No space left"):
-        registry.install(variant(2))
+        registry.install(packages.variant(2))
     monkeypatch.undo()
-    assert registry.active("pump").manifest.id == "v1"
+    assert registry.active("pump").manifest.id == V[1]
 
 
 def test_the_real_trial_takes_the_shipped_package():
@@ -187,16 +185,18 @@ def test_a_trial_that_takes_too_long_is_ended():
 def test_a_reader_on_another_process_never_sees_half_a_pointer(registry, tmp_path):
     """Another process reads the pointer while it is replaced two hundred times."""
     for number in (1, 2):
-        registry.install(variant(number))
-        registry.activate("pump", f"v{number}")
+        registry.install(packages.variant(number))
+        registry.activate("pump", V[number])
     reader = (
         "import sys, json, pathlib\n"
         "p = pathlib.Path(sys.argv[1]); print('ready', flush=True)\n"
         "while True:\n"
-        "    assert json.loads(p.read_bytes())['active'] in ('v1', 'v2')\n"
+        "    assert json.loads(p.read_bytes())['active'] in sys.argv[2:]\n"
     )
     path = tmp_path / "models" / "pump" / "active"
-    with subprocess.Popen([sys.executable, "-c", reader, str(path)], stdout=subprocess.PIPE) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", reader, str(path), V[1], V[2]], stdout=subprocess.PIPE
+    ) as child:
         assert child.stdout is not None
         child.stdout.readline()
         for _ in range(200):

@@ -24,7 +24,7 @@ def pump(tmp_path):
 
 def variant(tmp_path, number):
     path = tmp_path / f"v{number}.zip"
-    path.write_bytes(packages.with_manifest(lambda m: m.update(id=f"v{number}", version=f"1.0.{number}")))
+    path.write_bytes(packages.variant(number))
     return path
 
 
@@ -56,23 +56,26 @@ def test_the_life_of_two_packages(edgead, config, tmp_path):
     assert edgead("model", "list", "-c", config).out == "no models installed\n"
     for number in (1, 2):
         assert edgead("model", "install", variant(tmp_path, number), "-c", config).code == 0
-        assert edgead("model", "activate", f"v{number}", "-c", config).code == 0
+        assert edgead("model", "activate", packages.id_of(number), "-c", config).code == 0
     listed = edgead("model", "list", "-c", config).out.splitlines()
     assert [line.split()[:4] for line in listed] == [
-        ["active", "pump", "1.0.2", "v2"],
-        ["installed", "pump", "1.0.1", "v1"],
+        ["active", "pump", "1.0.2", packages.id_of(2)],
+        ["installed", "pump", "1.0.1", packages.id_of(1)],
     ]
-    assert edgead("model", "rollback", "pump", "-c", config).out == "back to pump 1.0.1, id v1\n"
-    assert "pump 1.0.2" in edgead("model", "verify", "v2", "-c", config).out
+    assert (
+        edgead("model", "rollback", "pump", "-c", config).out
+        == f"back to pump 1.0.1, id {packages.id_of(1)}\n"
+    )
+    assert "pump 1.0.2" in edgead("model", "verify", packages.id_of(2), "-c", config).out
 
 
 def test_a_refused_package_leaves_the_active_model(edgead, config, tmp_path):
     edgead("model", "install", variant(tmp_path, 1), "-c", config)
-    edgead("model", "activate", "v1", "-c", config)
+    edgead("model", "activate", packages.id_of(1), "-c", config)
     bad = tmp_path / "bad.zip"
     bad.write_bytes(packages.PUMP[:-50])
     assert edgead("model", "install", bad, "-c", config).code == 1
-    assert edgead("model", "list", "-c", config).out.startswith("active     pump 1.0.1  v1")
+    assert edgead("model", "list", "-c", config).out.startswith("active     pump 1.0.1  ")
 
 
 @pytest.mark.parametrize(
