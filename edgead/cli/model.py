@@ -7,7 +7,7 @@ import click
 
 if TYPE_CHECKING:
     from edgead.package import ModelPackage
-    from edgead.registry import Registry
+    from edgead.registry import Installed, Registry
 
 ACTIONS = ("list", "show", "verify", "install", "activate", "rollback")
 
@@ -26,9 +26,10 @@ ACTIONS = ("list", "show", "verify", "install", "activate", "rollback")
 def model(action: str, target: str | None, config_file: str | None) -> None:
     """Look at, check and install packages of multivariate models.
 
-    show and verify take a PACKAGE file, or the ID of an installed one with -c; list, install, activate and rollback
-    need -c.  An installation tries the package in a process of its own and activates nothing; a package that is
-    refused changes nothing: exit code 1 and one line of reason.
+    show and verify take a PACKAGE file, or with -c an installed one by its ID or NAME (without any: all of them); list,
+    install, activate and rollback need -c.  An installation tries the package in a process of its own and puts it
+    beside the active one; the first of a name becomes active.  An ID may be shortened.  A package that is refused
+    changes nothing: exit code 1 and one line of reason.
 
     \b
     Examples:
@@ -36,28 +37,31 @@ def model(action: str, target: str | None, config_file: str | None) -> None:
       edgead model show pump.zip                      variables, threshold, training, size, cost
       edgead model install pump.zip -c gateway.toml
       edgead model list -c gateway.toml
-      edgead model activate 4f2c0d11aa93be07 -c gateway.toml
-      edgead model rollback pump -c gateway.toml
+      edgead model activate 4f2c0d11 -c gateway.toml
+      edgead model rollback pump -c gateway.toml      the package before it again
+      systemctl reload edgead                         a running agent takes what is active now
     """
-    if action == "list":
-        _list(_registry(action, config_file))
-        return
-    if target is None:
-        raise click.UsageError(
-            f"model {action} needs {'a NAME' if action == 'rollback' else 'a PACKAGE or ID'}"
-        )
-    if action in ("show", "verify"):
-        _look(action, target, config_file)
+    if (
+        action in ("show", "verify")
+        and target is not None
+        and (config_file is None or Path(target).is_file())
+    ):
+        _look(action, target, _read(target))
         return
     registry = _registry(action, config_file)
-    if action == "install":
-        manifest = registry.install(_read(target))
-        click.echo(f"installed {manifest.name} {manifest.version}, id {manifest.id}; not active yet")
+    if action == "list":
+        _list(registry)
+    elif action == "install":
+        _install(registry, target)
+    elif action in ("show", "verify"):
+        for one in registry.packages() if target is None else [registry.find(target)]:
+            _look(action, one.manifest.id, registry.read(one.manifest.name, one.manifest.id))
     elif action == "activate":
-        manifest = registry.activate(_name_of(registry, target), target)
+        one = _waiting(registry, target)
+        manifest = registry.activate(one.manifest.name, one.manifest.id)
         click.echo(f"active: {manifest.name} {manifest.version}, id {manifest.id}")
     else:
-        manifest = registry.roll_back(target)
+        manifest = registry.roll_back(_name_of(registry, target))
         click.echo(f"back to {manifest.name} {manifest.version}, id {manifest.id}")
 
 
@@ -71,20 +75,43 @@ def _registry(action: str, config_file: str | None) -> "Registry":
 
 
 def _read(path: str) -> bytes:
-    """A package's bytes; one byte more than a package may have is enough to refuse it."""
-    from edgead.package.archive import MAX_PACKAGE_BYTES
+    from edgead.registry import read_package_file
 
-    with open(path, "rb") as source:
-        return source.read(MAX_PACKAGE_BYTES + 1)
+    return read_package_file(Path(path))
 
 
-def _name_of(registry: "Registry", identity: str) -> str:
+def _install(registry: "Registry", target: str | None) -> None:
+    if target is None:
+        raise click.UsageError("model install needs a PACKAGE")
+    manifest = registry.install(_read(target))
+    active = registry.find(manifest.id).active
+    state = "active" if active else f"not active yet: edgead model activate {manifest.id[:8]}"
+    click.echo(f"installed {manifest.name} {manifest.version}, id {manifest.id}; {state}")
+
+
+def _waiting(registry: "Registry", target: str | None) -> "Installed":
+    """The package to activate: by its id, or the only one of that name (or of all) that is not active."""
     from edgead.errors import ModelPackageError
 
-    for one in registry.packages():
-        if one.manifest.id == identity:
-            return one.manifest.name
-    raise ModelPackageError(f"package {identity} is not installed")
+    waiting = [one for one in registry.packages() if not one.active and target in (None, one.manifest.name)]
+    if len(waiting) == 1:
+        return waiting[0]
+    if target is None:
+        known = ", ".join(one.manifest.id for one in waiting) or "none"
+        raise ModelPackageError(f"activate which? not active are: {known}")
+    return registry.find(target)
+
+
+def _name_of(registry: "Registry", target: str | None) -> str:
+    """The model to roll back: by its name, by the id of a package, or the only one."""
+    from edgead.errors import ModelPackageError
+
+    names = sorted({one.manifest.name for one in registry.packages()})
+    if target is None and len(names) == 1:
+        return names[0]
+    if target is None:
+        raise ModelPackageError(f"roll back which model? installed are: {', '.join(names) or 'none'}")
+    return target if target in names else registry.find(target).manifest.name
 
 
 def _list(registry: "Registry") -> None:
@@ -99,22 +126,17 @@ def _list(registry: "Registry") -> None:
         )
 
 
-def _look(action: str, target: str, config_file: str | None) -> None:
+def _look(action: str, target: str, data: bytes) -> None:
     from edgead.package import read_package
     from edgead.registry.trial import run_trial
 
-    if config_file is not None and not Path(target).is_file():
-        registry = _registry(action, config_file)
-        data = registry.read(_name_of(registry, target), target)
-    else:
-        data = _read(target)
     package = read_package(data)
     run_trial(data)
     if action == "verify":
         click.echo(f"{target}: ok, {package.manifest.name} {package.manifest.version}")
         return
     for line in _words(package):
-        click.echo(line)
+        click.echo("".join(each if each.isprintable() else "?" for each in line))  # names are a stranger's
 
 
 def _words(package: "ModelPackage") -> list[str]:
@@ -135,13 +157,13 @@ def _words(package: "ModelPackage") -> list[str]:
         f"{1000 * thresholds.budget:g} of 1000 normal rows alarm",
         f"trained on {training.rows} rows from {training.start} to {training.end} by {training.trainer}",
         f"{package.size} bytes, {package.graph.numbers} numbers in {len(package.graph.operators)} operators, "
-        f"{_cost_ms(package):.2f} ms of CPU a row on this machine",
+        f"{_cost_ms(package):.2f} ms a row on this machine",
         f"needs edgead {manifest.minimum_edgead} or newer; SHA-256 {package.sha256}",
     ]
 
 
 def _cost_ms(package: "ModelPackage") -> float:
-    """CPU of one judgement, the median of twenty."""
+    """Time of one judgement, the median of twenty."""
     import statistics
     import time
 
@@ -152,7 +174,7 @@ def _cost_ms(package: "ModelPackage") -> float:
     window = package.self_test.rows[: package.manifest.window]
     took = []
     for _ in range(20):
-        start = time.process_time_ns()
+        start = time.perf_counter_ns()
         scorer.judge(window)
-        took.append((time.process_time_ns() - start) / 1e6)
+        took.append((time.perf_counter_ns() - start) / 1e6)
     return statistics.median(took)

@@ -9,18 +9,19 @@ One folder a model name::
 one.  A package reaches the folder only after its trial run.
 """
 
-import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from edgead.errors import ModelPackageError
 from edgead.package import Manifest, ModelPackage, read_package
+from edgead.registry.disk import make_folder, read_package_file, write_whole, writing
 from edgead.registry.trial import run_trial
 
-__all__ = ["KEPT", "Installed", "Registry"]
+__all__ = ["KEPT", "Installed", "Registry", "read_package_file"]
 
 #: Packages kept of one model: the active one and the one before it (or a new one that waits).
 KEPT = 2
@@ -66,7 +67,7 @@ class Registry:
         self._trial = trial
 
     def install(self, data: bytes) -> Manifest:
-        """Verify and try a package, and put it beside the active one; nothing is activated.
+        """Verify and try a package, and put it beside the active one; the first of a name becomes active.
 
         Parameters
         ----------
@@ -85,12 +86,12 @@ class Registry:
         manifest = read_package(data).manifest
         self._trial(data)
         folder = self._folder(manifest.name)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ModelPackageError(f"{folder} cannot be made: {error.strerror}") from error
-        _write(folder / f"{manifest.id}.zip", data)
-        self._prune(folder, newest=manifest.id)
+        make_folder(folder)
+        with writing(folder):
+            write_whole(folder / f"{manifest.id}.zip", data)
+            if not self._pointer(manifest.name).active:
+                self._point(manifest.name, _Pointer(manifest.id))
+            self._prune(folder, newest=manifest.id)
         return manifest
 
     def activate(self, name: str, identity: str) -> Manifest:
@@ -111,9 +112,10 @@ class Registry:
         data = self._bytes(name, identity)
         manifest = _named(read_package(data), name, identity)
         self._trial(data)
-        pointer = self._pointer(name)
-        if pointer.active != identity:
-            self._point(name, _Pointer(identity, pointer.active))
+        with writing(self._folder(name)):
+            pointer = self._pointer(name)
+            if pointer.active != identity:
+                self._point(name, _Pointer(identity, pointer.active))
         return manifest
 
     def roll_back(self, name: str) -> Manifest:
@@ -127,14 +129,35 @@ class Registry:
         Raises
         ------
         ModelPackageError
-            If there is none, or it is damaged; the active model stays.
+            If there is none, or it is damaged or fails its trial; the active model stays.
         """
         pointer = self._pointer(name)
         if not pointer.previous:
             raise ModelPackageError(f"{name}: no package to roll back to")
-        manifest = _named(read_package(self._bytes(name, pointer.previous)), name, pointer.previous)
-        self._point(name, _Pointer(pointer.previous, pointer.active))
+        data = self._bytes(name, pointer.previous)
+        manifest = _named(read_package(data), name, pointer.previous)
+        self._trial(data)
+        with writing(self._folder(name)):
+            self._point(name, _Pointer(pointer.previous, pointer.active))
         return manifest
+
+    def find(self, key: str) -> Installed:
+        """The package with this id or beginning of an id, or the active one of this name.
+
+        Raises
+        ------
+        ModelPackageError
+            If there is none, or more than one.
+        """
+        packages = self.packages()
+        found = [one for one in packages if one.active and one.manifest.name == key]
+        found = found or [one for one in packages if key and one.manifest.id.startswith(key)]
+        if len(found) != 1:
+            known = ", ".join(f"{one.manifest.id} ({one.manifest.name})" for one in found or packages)
+            raise ModelPackageError(
+                f"{key!r}: {'more than one package' if found else 'not installed'}; there is {known or 'none'}"
+            )
+        return found[0]
 
     def active(self, name: str) -> ModelPackage:
         """The active package, verified again as it is read.
@@ -186,12 +209,9 @@ class Registry:
         path = self._folder(name) / f"{identity}.zip"
         if not _NAME.fullmatch(identity):
             raise ModelPackageError(f"package id {identity!r} is not a plain name")
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            raise ModelPackageError(f"{name}: package {identity} is not installed") from None
-        except OSError as error:
-            raise ModelPackageError(f"{path}: {error.strerror}") from error
+        if not path.exists():
+            raise ModelPackageError(f"{name}: package {identity} is not installed")
+        return read_package_file(path)
 
     def _pointer(self, name: str) -> _Pointer:
         path = self._folder(name) / "active"
@@ -203,7 +223,7 @@ class Registry:
             raise ModelPackageError(f"{path} cannot be read: {error}") from error
 
     def _point(self, name: str, pointer: _Pointer) -> None:
-        _write(self._folder(name) / "active", msgspec.json.encode(pointer))
+        write_whole(self._folder(name) / "active", msgspec.json.encode(pointer))
 
     def _prune(self, folder: Path, *, newest: str) -> None:
         """Keep the active package, the newest, and the previous one while there is room; no half file stays."""
@@ -212,7 +232,8 @@ class Registry:
         names = {f"{key}.zip" for key in list(kept)[:KEPT]} | {"active"}
         for path in folder.iterdir():
             if path.name not in names:
-                path.unlink()
+                with suppress(OSError):  # what stays harms nothing, and the next installation tries again
+                    path.unlink()
 
 
 def _named(package: ModelPackage, name: str, identity: str) -> Manifest:
@@ -220,21 +241,3 @@ def _named(package: ModelPackage, name: str, identity: str) -> Manifest:
     if (manifest.name, manifest.id) != (name, identity):
         raise ModelPackageError(f"{name}: package {identity} says it is {manifest.name} {manifest.id}")
     return manifest
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file in one step, durable before the name changes."""
-    half = path.with_name(f".{path.name}.half")
-    try:
-        with half.open("wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        half.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise ModelPackageError(f"{path} cannot be written: {error.strerror}") from error

@@ -4,21 +4,31 @@ A model that crashes onnxruntime, fills memory or never ends takes this process 
 status 0, or 1 with one line of reason on stderr.
 """
 
+import os
 import resource
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from edgead.errors import ModelPackageError
+from edgead.multivariate import Scorer
 from edgead.onnx import Session
-from edgead.package import read_package, self_test
+from edgead.package import ModelPackage, read_package, self_test
 
-#: Address space and CPU time of the trial; a model of 128 variables takes a tenth of either.
-MEMORY_BYTES = 2 * 2**30
+#: Memory of its own and CPU time of the trial; a model of 128 variables takes a tenth of either.
+MEMORY_BYTES = 512 * 2**20
 CPU_S = 30
 WALL_S = 120.0
+#: Judgements timed; the fastest counts, other work may be slowing this machine.
+TIMED = 5
+#: Characters of a reason that are passed on: part of it is a stranger's text, as long as the package may be.
+REASON_CHARS = 300
+COMMAND = (sys.executable, "-P", "-m", "edgead.registry.trial")
 
 
-def run_trial(data: bytes, *, wall_s: float = WALL_S) -> None:
+def run_trial(data: bytes, *, wall_s: float = WALL_S, command: Sequence[str] = COMMAND) -> None:
     """Verify a package and run its self-test in a child process.
 
     Parameters
@@ -27,17 +37,25 @@ def run_trial(data: bytes, *, wall_s: float = WALL_S) -> None:
         The package.
     wall_s : float, optional
         Longest wait.
+    command : sequence of str, optional
+        The child.
 
     Raises
     ------
     ModelPackageError
         With the child's reason, or how it ended.
     """
-    command = [sys.executable, "-m", "edgead.registry.trial"]
+    # nothing secret in the environment of a process that runs a stranger's model
+    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "PATH") if name in os.environ}
+    environment = {**kept, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=wall_s, check=False)
+        done = subprocess.run(
+            command, input=data, capture_output=True, timeout=wall_s, check=False, env=environment
+        )
     except subprocess.TimeoutExpired:
         raise ModelPackageError(f"the trial run did not end within {wall_s:g} s") from None
+    except OSError as error:
+        raise ModelPackageError(f"no process for the trial run: {error.strerror}") from error
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         told = lines[-1] if done.returncode == 1 and lines else f"ended with status {done.returncode}"
@@ -46,16 +64,47 @@ def run_trial(data: bytes, *, wall_s: float = WALL_S) -> None:
 
 def main() -> int:
     """The child: limits, verification, self-test."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         package = read_package(sys.stdin.buffer.read())
-        self_test(package, Session(package.model))
-    except (ModelPackageError, MemoryError) as error:
-        print(str(error) or "not enough memory", file=sys.stderr)
+        try_package(package)
+    except MemoryError:
+        print(f"the trial run needs more than {MEMORY_BYTES // 2**20} MiB", file=sys.stderr)
+        return 1
+    except ModelPackageError as error:
+        print(_one_line(str(error)), file=sys.stderr)
         return 1
     return 0
+
+
+def try_package(package: ModelPackage) -> None:
+    """Run the self-test here, and refuse a model that cannot keep up with its rows.
+
+    Raises
+    ------
+    ModelPackageError
+        With the reason.
+    """
+    session = Session(package.model)
+    self_test(package, session)
+    manifest = package.manifest
+    scorer, window, took = Scorer(manifest, session), package.self_test.rows[: manifest.window], []
+    for _ in range(TIMED):
+        start = time.perf_counter()
+        scorer.judge(window)
+        took.append(time.perf_counter() - start)
+    if min(took) > manifest.step_s:
+        raise ModelPackageError(
+            f"a row takes {min(took):.2g} s to judge here, and one comes every {manifest.step_s:g} s"
+        )
+
+
+def _one_line(reason: str) -> str:
+    """Printable, and not too long: part of it is a stranger's text."""
+    line = "".join(each if each.isprintable() else " " for each in reason)
+    return line if len(line) <= REASON_CHARS else f"{line[:REASON_CHARS]} ..."
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 from edgead.errors import ModelPackageError
 from edgead.package import read_package
 from edgead.registry import Registry
+from edgead.registry.disk import writing
 from edgead.registry.trial import run_trial
 from tests import packages
 from tests.hostile_packages import BAD
@@ -29,11 +30,13 @@ def ids(registry):
     return [(one.manifest.id, one.active) for one in registry.packages()]
 
 
-def test_install_does_not_activate(registry):
+def test_the_first_of_a_name_is_active_and_the_next_waits(registry):
     assert registry.install(packages.PUMP).id == PUMP.id
-    assert ids(registry) == [(PUMP.id, False)]
+    assert ids(registry) == [(PUMP.id, True)]
+    registry.install(packages.variant(1))
+    assert ids(registry) == [(PUMP.id, True), (V[1], False)]
     with pytest.raises(ModelPackageError, match="no active package"):
-        registry.active("pump")
+        registry.active("press")
 
 
 def test_activate_and_roll_back(registry):
@@ -93,7 +96,7 @@ def test_a_failed_trial_installs_and_activates_nothing(tmp_path):
         strict.install(packages.variant(1))
     with pytest.raises(ModelPackageError, match="self-test"):
         strict.activate("pump", PUMP.id)
-    assert ids(strict) == [(PUMP.id, False)]
+    assert ids(strict) == [(PUMP.id, True)]
 
 
 def test_the_same_model_trained_again_takes_its_own_place(registry):
@@ -139,7 +142,7 @@ def test_a_half_written_file_is_cleared_by_the_next_installation(registry, tmp_p
     registry.install(packages.variant(1))
     half = tmp_path / "models" / "pump" / f".{V[2]}.zip.half"
     half.write_bytes(b"cut by a power failure")
-    assert ids(registry) == [(V[1], False)]
+    assert ids(registry) == [(V[1], True)]
     registry.install(packages.variant(2))
     assert not half.exists()
 
@@ -210,3 +213,74 @@ def test_a_package_is_a_plain_zip(tmp_path):
     path.write_bytes(packages.PUMP)
     with zipfile.ZipFile(path) as archive:
         assert sorted(archive.namelist()) == ["manifest.json", "model.onnx", "selftest.npz"]
+
+
+def test_a_key_is_an_id_its_beginning_or_a_name(registry):
+    registry.install(packages.PUMP)
+    registry.install(packages.variant(1))
+    assert registry.find(V[1]).manifest.id == V[1]
+    assert registry.find(V[1][:9]).manifest.id == V[1]
+    assert registry.find("pump").manifest.id == PUMP.id
+    for key in ("", "nothing", "../pump"):
+        with pytest.raises(ModelPackageError, match=r"not installed; there is .* \(pump\)"):
+            registry.find(key)
+
+
+def test_one_process_changes_a_model_at_a_time(registry, tmp_path):
+    registry.install(packages.PUMP)
+    with writing(tmp_path / "models" / "pump"), pytest.raises(ModelPackageError, match="another edgead"):
+        registry.install(packages.variant(1))
+    assert ids(registry) == [(PUMP.id, True)]
+
+
+def test_the_folder_is_private(registry, tmp_path):
+    registry.install(packages.PUMP)
+    made = [tmp_path / "models", tmp_path / "models" / "pump"]
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o700, 0o700]
+    assert {path.stat().st_mode & 0o777 for path in made[1].iterdir()} == {0o600}
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "state").write_text("a file")
+    with pytest.raises(ModelPackageError, match=r"cannot be made|Not a directory"):
+        Registry(tmp_path / "state" / "models", trial=lambda data: None).install(packages.PUMP)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import os; os.abort()", "the trial run ended with status -6"),
+        ("import time; time.sleep(60)", "did not end within 0.5 s"),
+        ("import sys; sys.exit('out of luck')", "out of luck"),
+        ("import os, sys; sys.exit(str('EDGEAD_MQTT_PASSWORD' in os.environ))", "False"),
+    ],
+)
+def test_a_model_that_crashes_or_hangs_ends_its_own_process_alone(monkeypatch, code, reason):
+    monkeypatch.setenv("EDGEAD_MQTT_PASSWORD", "x")
+    with pytest.raises(ModelPackageError, match=reason):
+        run_trial(packages.PUMP, wall_s=0.5 if "sleep" in code else 60, command=[sys.executable, "-c", code])
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("bytearray(2**30)", "the trial run needs more than 512 MiB"),
+        ("fail('x' * 1000 + chr(27))", r"^x{300} \.\.\.$"),
+        ("fail('red ' + chr(27) + chr(10) + 'line')", "^red   line$"),
+    ],
+)
+def test_a_trial_has_bounds_and_its_reason_is_one_printable_line(body, reason):
+    code = (
+        "import edgead.registry.trial as trial, sys\n"
+        "def fail(text): raise trial.ModelPackageError(text)\n"
+        f"trial.read_package = lambda data: {body}\n"
+        "sys.exit(trial.main())"
+    )
+    with pytest.raises(ModelPackageError, match=reason):
+        run_trial(b"", command=[sys.executable, "-c", code])
+
+
+def test_a_model_slower_than_its_rows_is_refused():
+    slow = packages.with_manifest(lambda manifest: manifest.update(step_s=1e-9))
+    with pytest.raises(ModelPackageError, match="s to judge here, and one comes every 1e-09 s"):
+        run_trial(slow)

@@ -41,7 +41,7 @@ def test_show_tells_it_in_words(edgead, pump):
     assert "m3/h in training" in out
     assert "at most 1 of 1000 normal rows alarm" in out
     assert "trained on 24000 rows from 2026-01-01T00:00:00Z" in out
-    assert "ms of CPU a row" in out
+    assert " ms a row on this machine" in out
 
 
 def test_a_refusal_is_one_line_and_exit_code_1(edgead, tmp_path):
@@ -83,7 +83,7 @@ def test_a_refused_package_leaves_the_active_model(edgead, config, tmp_path):
     [
         (["list"], 2, "model list needs -c FILE"),
         (["install", "x.zip"], 2, "model install needs -c FILE"),
-        (["show"], 2, "needs a PACKAGE or ID"),
+        (["show"], 2, "model show needs -c FILE"),
         (["verify", "missing.zip"], 1, "missing.zip: No such file or directory"),
         (["fly", "x"], 2, "fly"),
     ],
@@ -94,6 +94,24 @@ def test_wrong_usage_is_told(edgead, arguments, code, told):
     assert told in ran.err
 
 
-def test_an_id_that_is_not_installed_is_told(edgead, config):
-    ran = edgead("model", "activate", "nothing", "-c", config)
-    assert (ran.code, ran.err) == (1, "edgead: error: package nothing is not installed\n")
+def test_what_is_not_installed_is_told_in_one_line(edgead, config):
+    for action in ("activate", "rollback", "show", "verify"):
+        ran = edgead("model", action, "nothing", "-c", config)
+        assert (ran.code, ran.err) == (1, "edgead: error: 'nothing': not installed; there is none\n")
+    assert "needs a PACKAGE" in edgead("model", "install", "-c", config).err
+    assert "activate which?" in edgead("model", "activate", "-c", config).err
+    assert "roll back which model?" in edgead("model", "rollback", "-c", config).err
+
+
+def test_the_first_is_active_and_keys_may_be_short_or_left_out(edgead, config, tmp_path):
+    assert edgead("model", "install", variant(tmp_path, 1), "-c", config).out.endswith("; active\n")
+    second = packages.id_of(2)
+    told = edgead("model", "install", variant(tmp_path, 2), "-c", config).out
+    assert f"not active yet: edgead model activate {second[:8]}" in told
+    assert edgead("model", "activate", "-c", config).out.startswith("active: pump 1.0.2")
+    assert edgead("model", "rollback", "-c", config).out.startswith("back to pump 1.0.1")
+    assert edgead("model", "activate", second[:8], "-c", config).code == 0
+    assert edgead("model", "rollback", second, "-c", config).code == 0
+    assert edgead("model", "activate", "pump", "-c", config).out.startswith("active: pump 1.0.2")
+    assert "pump 1.0.2" in edgead("model", "show", "pump", "-c", config).out
+    assert edgead("model", "verify", "-c", config).out.count(": ok, pump 1.0.") == 2
