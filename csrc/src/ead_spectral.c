@@ -878,7 +878,7 @@ int ead_spectral_configure(ead_spectral *state, const ead_spectral_settings *set
         (ead_wide)MARGIN + (ead_wide)below * (ead_wide)(below > 0 ? MARGIN_SLOPE : MARGIN_SLOPE_TOP);
     state->x.log_risk = (ead_wide)LEARN_LOG_RISK - (ead_wide)LOG_RISK_SLOPE * (ead_wide)below;
     for (int view = 0; view < VIEWS; view++)
-        if (state->x.tails[view].total > 0)
+        if (state->x.tails[view].limit > 0) /* fitted: else loading a state would make it judge sooner */
             state->x.tails[view].bound = exceeded_at(&state->x.tails[view], state->x.log_risk);
     return EAD_OK;
 }

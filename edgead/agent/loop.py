@@ -121,11 +121,14 @@ class Agent:
         if self._reload is not None:
             self._take_config()
         if self.saving.due(quiet=not items):
-            self._link.acknowledge(self.saving.commit(now_ns))
-            self.outgoing.spooled(self.saving.last_seq)
+            self._commit()
         self.saving.told(self.outgoing.send_unsaved(self.saving.unsaved()))
         self.outgoing.pump()
         self._look_after(began_s)
+
+    def _commit(self, *, everything: bool = False) -> None:
+        self._link.acknowledge(self.saving.commit(self._clock.now_ns(), everything=everything))
+        self.outgoing.spooled(self.saving.last_seq)
 
     def _wait_for_disk(self) -> list[Control | Message]:
         """Let the inbox fill, and the broker wait, while the disk takes nothing."""
@@ -134,8 +137,7 @@ class Agent:
 
     def _leave(self) -> None:
         systemd.notify("STOPPING=1")
-        self._link.acknowledge(self.saving.commit(self._clock.now_ns(), everything=True))
-        self.outgoing.spooled(self.saving.last_seq)
+        self._commit(everything=True)
         until_s = time.monotonic() + 2.0
         while not self.outgoing.idle and self._connected and time.monotonic() < until_s:
             self._take_in(
@@ -244,6 +246,8 @@ class Agent:
         except ConfigError as error:
             log.error("configuration refused, the old one stays", extra={"fields": {"reason": str(error)}})
         else:
+            # Saved whole before: a restart judges the journal with the settings it finds in the file.
+            self._commit(everything=True)
             self._apply(config)
         systemd.notify("READY=1")
 

@@ -82,7 +82,10 @@ class Engine:
         self._schedule(series, series.due_ns())
 
     def configure(self, series_id: str, settings: SeriesSettings) -> None:
-        """Give a series other settings; what it learned stays where the detector and its window stay the same."""
+        """Give a series other settings; what it learned stays where the detector and its window stay the same.
+
+        Save everything before (``checkpoint(0)``): a restart judges the journal with the settings it finds.
+        """
         old = self.series[series_id]
         taken = snapshot.decode(snapshot.dump(old))
         self.memory_bytes -= old.detector.nbytes
@@ -90,6 +93,7 @@ class Engine:
         self.memory_bytes += series.detector.nbytes
         self.series[series_id] = self._by_key[old.key] = series
         self._touched.setdefault(series_id, 0)
+        self._schedule(series, series.due_ns())
 
     def remove(self, series_id: str) -> None:
         """Forget a series that is no longer configured."""
@@ -329,5 +333,7 @@ class Engine:
                 series = self._by_key.get(key)
                 if series is not None and included.get(series.series_id, 0) < seq:
                     series.act(asked, out)
+                    self._touched.setdefault(series.series_id, 0)
         elif included.get(noted.series_id, 0) < seq and noted.series_id in self.series:
             self.series[noted.series_id].obey(noted.verb, noted.until_ns, out)
+            self._touched.setdefault(noted.series_id, 0)

@@ -275,3 +275,26 @@ def test_a_few_gaps_do_not_change_the_interval():
     engine = make_engine(allowed_lateness_ns=0)
     feed(engine, *(reading(i + 50 * (i // 10), math.sin(i)) for i in range(200)))
     assert engine.series["pump.flow"].step_ns == S
+
+
+def test_a_series_given_other_settings_still_becomes_stale_in_silence():
+    engine = make_engine(stale_after_ns=60 * S)
+    feed(engine, reading(0))
+    engine.configure("pump.flow", SeriesSettings(judging=DetectorSettings(window=64), unit="K"))
+    engine.tick(T0 + 61 * S)
+    assert engine.series["pump.flow"].phase == "stale"
+
+
+def test_a_mute_outlives_a_second_restart():
+    def restore(entries: list[tuple[int, bytes]]) -> Engine:
+        engine = Engine(EngineSettings(node="gw1"))
+        engine.restore({}, entries, lambda series_id, source: SeriesSettings())
+        return engine
+
+    engine = make_engine()
+    engine.command("mute", "pump.flow", T0, until_ns=T0 + 3600 * S)
+    entries = [(1, engine.journal_entry() or b"")]
+    again = restore(entries)
+    again.settle(1)  # a commit with nothing new
+    assert again.forget_through == 0, "the entry with the mute is still needed"
+    assert restore(entries).series["pump.flow"].phase == "muted"

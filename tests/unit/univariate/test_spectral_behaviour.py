@@ -303,3 +303,16 @@ def test_the_explanation_names_the_view_that_decided_and_its_numbers():
     assert told["view"] in ("jump", "innovation", "fluctuation", "salient")
     assert told[told["view"]] / told[f"{told['view']}_bound"] == pytest.approx(score)
     assert told["readings_seen"] == 1001
+
+
+@pytest.mark.parametrize("stop", [5, 26, 95, 200])
+def test_a_state_saved_and_loaded_anywhere_judges_as_if_nothing_had_happened(stop: int):
+    x = noise(8, 400)
+    whole, part = SpectralResidual(WINDOW), SpectralResidual(WINDOW)
+    for value in x[:stop]:
+        whole.judge(value)
+        part.judge(value)
+    again = SpectralResidual(WINDOW)
+    again.load(part.dump())
+    assert again.dump() == whole.dump()
+    np.testing.assert_equal(np.array([again.judge(v) for v in x[stop:]]), [whole.judge(v) for v in x[stop:]])
