@@ -246,9 +246,11 @@ class Agent:
         except ConfigError as error:
             log.error("configuration refused, the old one stays", extra={"fields": {"reason": str(error)}})
         else:
-            # Saved whole before: a restart judges the journal with the settings it finds in the file.
-            self._commit(everything=True)
+            self._commit(
+                everything=True
+            )  # a restart judges the journal with the settings it finds in the file
             self._apply(config)
+            self._commit(everything=True)
         systemd.notify("READY=1")
 
     def _apply(self, config: Config) -> None:

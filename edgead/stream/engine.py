@@ -84,7 +84,7 @@ class Engine:
     def configure(self, series_id: str, settings: SeriesSettings) -> None:
         """Give a series other settings; what it learned stays where the detector and its window stay the same.
 
-        Save everything before (``checkpoint(0)``): a restart judges the journal with the settings it finds.
+        Save everything before and after (``checkpoint(0)``): a restart judges the journal with the settings it finds.
         """
         old = self.series[series_id]
         taken = snapshot.decode(snapshot.dump(old))
