@@ -141,9 +141,13 @@ BAD = {
     "window of another model": (lambda: _manifest(window=200), "model.onnx reads"),
     "one variable less": (lambda: _manifest(variables=_variables("a", "b", "c", "d")), "expected 4 numbers"),
     "doubled variable": (lambda: _manifest(variables=_variables(*"aabcd")), "different names"),
+    "wrong variable order, rightly signed": (
+        lambda: make.with_manifest(lambda m: m["variables"].reverse()),
+        "is not in its range .*: are the variables in order",
+    ),
     "wrong variable order": (
         lambda: make.with_manifest(lambda m: (m["variables"].reverse(), m.update(id=m["id"][::-1]))),
-        "manifest.json was changed",
+        "are the variables in order|manifest.json was changed",
     ),
     "edited threshold": (
         lambda: make.zip_of(

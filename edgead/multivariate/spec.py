@@ -120,11 +120,24 @@ def check_spec(spec: ModelSpec) -> None:
         finite = all(abs(number) < 1e300 for number in numbers)
         _expect(f"scaler.{key}", numbers, finite, "finite numbers")
     _expect("scaler.scale", spec.scaler.scale, min(spec.scaler.scale) > 0, "numbers above 0")
+    for variable, center in zip(spec.variables, spec.scaler.center, strict=True):
+        _check_range(variable, center)
     _expect("scaler.limit", spec.scaler.limit, 0 < spec.scaler.limit < 1e6, "above 0")
     for key in ("joined", "local", "correlation"):
         number = getattr(spec.thresholds, key)
         _expect(f"thresholds.{key}", number, 0 < number < 1e9, "above 0")
     _expect("thresholds.budget", spec.thresholds.budget, 0 < spec.thresholds.budget < 1, "0 to 1")
+
+
+def _check_range(variable: Variable, center: float) -> None:
+    """The mean of what a variable was seen to do lies in its range; variables in another order seldom pass."""
+    low, high = variable.minimum, variable.maximum
+    room = 1e-6 * (1.0 + abs(center))
+    if low < high and not low - room <= center <= high + room:
+        raise InvalidInput(
+            f"scaler.center {center:g} of {variable.name!r} is not in its range {low:g} to {high:g}: "
+            "are the variables in order?"
+        )
 
 
 def _expect(name: str, value: object, good: bool, expected: str) -> None:
