@@ -1,9 +1,11 @@
 """Whatever happens to an engine, kills and reloads among it, it says and knows what an undisturbed one does."""
 
 import math
+import os
 import random
 
 import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -16,6 +18,7 @@ from edgead.univariate.streaming import DetectorSettings
 S = 1_000_000_000
 T0 = 1_763_750_000 * S
 IDS = ("a", "b", "c")
+SOAK = bool(os.environ.get("EDGEAD_SOAK"))
 ids = st.sampled_from(IDS)
 
 
@@ -222,6 +225,7 @@ class EngineMachine(RuleBasedStateMachine):
 
 
 TestEngineMachine = EngineMachine.TestCase
+TestEngineMachine.pytestmark = [pytest.mark.campaign, pytest.mark.timeout(0 if SOAK else 300)]
 TestEngineMachine.settings = settings(
-    parent=settings.get_profile("edgead"), max_examples=100, stateful_step_count=50
+    parent=settings.get_profile("edgead"), max_examples=3000 if SOAK else 100, stateful_step_count=50
 )
