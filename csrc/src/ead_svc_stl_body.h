@@ -312,10 +312,9 @@ static void robustness(const double *y, const double *trend, const double *seaso
 {
     for (size_t i = 0; i < n; i++)
         spare[i] = robust[i] = fabs(y[i] - trend[i] - season[i]);
-    const double h = 6.0 * ead_svc_i_median(spare, n), low = 0.001 * h, high = 0.999 * h,
-                 scale = h > 0.0 ? 1.0 / h : 0.0;
+    const double h = 6.0 * ead_svc_i_median(spare, n), low = 0.001 * h, high = 0.999 * h;
     for (size_t i = 0; i < n; i++) {
-        const double r = robust[i], u = r * scale, c = 1.0 - u * u;
+        const double r = robust[i], u = r / h, c = 1.0 - u * u; /* 1 / h would overflow for the smallest h */
         const double w = r > high ? 0.0 : c * c;
         robust[i] = r <= low ? 1.0 : w;
     }

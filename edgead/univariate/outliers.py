@@ -35,6 +35,8 @@ def outliers(columns: Sequence[FloatArray], ratio: float, alpha: float, mode: Mo
     n = len(columns[0])
     most = min(max(math.ceil(n * ratio), 1), n // 2 - 1)
     flags = np.zeros(n, np.bool_)
+    if not all(np.isfinite(x).all() for x in columns):
+        return flags  # values at the ends of what doubles hold; the caller refuses what came of them
     facts = [_Column(x) for x in columns]
     for sign in (1, -1):
         orders = [column.order(sign, mode) for column in facts]

@@ -37,7 +37,7 @@ FOOTPRINT = """
 import json, time
 def rss():
     return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmRSS"))
-before, start = rss(), time.perf_counter()
+start = time.perf_counter()
 import {module}
 seconds = time.perf_counter() - start
 print(json.dumps({{"seconds": seconds, "rss_mb": rss()}}))

@@ -153,3 +153,17 @@ def test_typed_requests_from_arrays():
         Request.of(values, times[:-1], granularity="daily")
     with pytest.raises(edgead.InvalidInput):
         Request.of(values, granularity="daily")
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e-300, 1e99])
+@pytest.mark.parametrize("mode", ["entire", "last"])
+def test_values_at_the_ends_of_what_doubles_hold_are_judged_or_refused(scale, mode):
+    r = np.random.default_rng(3)
+    series = [{"value": float(x) * scale} for x in r.normal(size=60) + np.arange(60) % 5]
+    for period in (None, 0, 5):
+        try:
+            answer = edgead.detect(mode, {"series": series, "period": period})
+        except edgead.InvalidInput as refusal:
+            assert refusal.code == "InvalidSeries"  # noqa: PT017
+        else:
+            assert answer["period"] >= 0
