@@ -37,6 +37,7 @@ def cli(context: click.Context) -> None:
       edgead check -c gateway.toml              is this configuration right?
       edgead run -c gateway.toml                watch the broker
       edgead detect recording.csv               anomalies of a recording
+      edgead train normal.csv --out pump.zip    a model of many variables of one machine
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
