@@ -1,11 +1,13 @@
 """A model of many variables over a recording: the rows a device would have joined, judged as it judges them."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgead.errors import ModelPackageError
 from edgead.multivariate import Judgement, ModelSpec, Network, Scorer, VariableState, align
 from edgead.recording import Times, Values
 
@@ -76,12 +78,17 @@ def judge_group(
     ------
     InvalidInput
         With a code of the REST contract, when the variables make no table.
+    ModelPackageError
+        When the network fails on a row, or gives a number that is not finite.
     """
     table = align({name: columns[name] for name in spec.names}, spec.align)
     learning = min(spec.window - 1, len(table.rows))
     advance = start(len(table.rows) - learning)
-    judged = []
+    judged: list[Judgement] = []
     for judgement in Scorer(spec, network).judge_table(table.rows):
+        if not all(map(math.isfinite, (judgement.score, *judgement.contributions))):
+            row = learning + len(judged) + 1
+            raise ModelPackageError(f"row {row}: the network gave a number that is not finite")
         judged.append(judgement)
         if len(judged) % TOLD_ROWS == 0:
             advance(TOLD_ROWS)

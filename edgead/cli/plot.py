@@ -120,12 +120,12 @@ def draw_group(
     # normal rows fade: shares of a small score mean little, and those of an anomaly must stand out
     faded = contributions[:, shown] * np.clip(scores, 0.15, 1.0)[:, None]
     edges = np.append(times, times[-1] + (times[-1] - times[-2] if len(times) > 1 else 10**9))
-    image = lower.pcolormesh(
-        edges, np.arange(len(shown) + 1), faded.T, cmap="magma_r", vmin=0.0, vmax=1.0, rasterized=True
-    )
+    style = {"cmap": "magma_r", "vmin": 0.0, "vmax": max(0.1, float(faded.max())), "rasterized": True}
+    image = lower.pcolormesh(edges, np.arange(len(shown) + 1), faded.T, **style)
     lower.set_yticks(np.arange(len(shown)) + 0.5, [names[at] for at in shown])
     lower.invert_yaxis()
-    lower.set_title("share in the score (pale where the row is normal)", loc="right", fontsize="small")
+    which = f", the greatest {len(shown)} of {len(names)} variables" if len(shown) < len(names) else ""
+    lower.set_title(f"share in the score, pale where the row is normal{which}", loc="right", fontsize="small")
     figure.colorbar(image, ax=lower, pad=0.01)
     _time_axis(lower)
     _save(figure, path)

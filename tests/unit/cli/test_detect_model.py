@@ -176,3 +176,14 @@ def test_a_bad_package_is_refused(edgead, table: Path, tmp_path: Path):
     assert ran.code == 1
     assert "bad.zip: not a readable zip" in ran.err
     assert edgead("detect", table, "--model", tmp_path / "none.zip").code == 1
+
+
+def test_a_plot_of_many_variables_shows_those_that_matter(tmp_path: Path):
+    from edgead.cli.plot import draw_group
+
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(120), 50)
+    names = [f"v{place}" for place in range(120)]
+    times = np.arange(50, dtype=np.int64) * 10**9
+    draw_group(str(tmp_path / "p.svg"), "many", names, times, np.linspace(0, 40, 50), shares)
+    assert "the greatest 40 of 120 variables" in (tmp_path / "p.svg").read_text()
