@@ -39,11 +39,14 @@ class Replay(threading.Thread):
         self._port = port
         self._topic = topic
         self.failure: BaseException | None = None
+        self.may_connect = threading.Event()
+        self.may_connect.set()
 
     def run(self) -> None:
         self._row = self._safe = 0
         try:
             while self._row < len(self._rows):
+                assert self.may_connect.wait(60)
                 try:
                     self._publish_on()
                 except BridgeError:
@@ -90,6 +93,8 @@ class Run(NamedTuple):
     proxy: FlakyProxy
     heard: Heard
     agent: AgentProcess
+    replay: Replay
+    persistent: bool
 
 
 Disturb = Callable[[Run, random.Random], None]
@@ -110,7 +115,7 @@ def run_through(folder: Path, seed: int, disturb: Disturb, *, persistent: bool =
         agent.start()
         replay = Replay(csv, broker.port, "plant/press/v0")
         replay.start()
-        disturb(Run(broker, proxy, heard, agent), rng)
+        disturb(Run(broker, proxy, heard, agent, replay, persistent), rng)
         replay.join(120)
         assert replay.failure is None
 
@@ -122,6 +127,29 @@ def run_through(folder: Path, seed: int, disturb: Disturb, *, persistent: bool =
         time.sleep(1.0)
         assert agent.stop() == 0
         assert heard.events("press.v0") == sorted(expected, key=in_order)
+
+
+def kill_broker(run: Run, away_s: float) -> None:
+    """SIGKILL the broker and bring it back.
+
+    A broker passes nothing on to nobody: who listens must be back before the agent tells, and where sessions are not
+    kept, the agent before the sensor sends.
+    """
+    log = run.agent.log
+    connected = log.read_text().count("broker connected")
+    run.proxy.open = False
+    if not run.persistent:
+        run.replay.may_connect.clear()
+    run.broker.kill()
+    time.sleep(away_s)
+    run.broker.start()
+    run.heard.wait_listening()
+    run.proxy.open = True
+    if not run.persistent:
+        wait_for(
+            lambda: log.read_text().count("broker connected") > connected, "the agent is back", within_s=90
+        )
+        run.replay.may_connect.set()
 
 
 def kills(agents: int, brokers: int) -> Disturb:
@@ -136,13 +164,7 @@ def kills(agents: int, brokers: int) -> Disturb:
                 run.agent.kill()
                 run.agent.start()
                 continue
-            # who listens must be back before events come: a broker keeps nothing for nobody
-            run.proxy.open = False
-            run.broker.kill()
-            time.sleep(rng.uniform(0.0, 0.3))
-            run.broker.start()
-            run.heard.wait_listening()
-            run.proxy.open = True
+            kill_broker(run, rng.uniform(0.0, 0.3))
 
     return disturb
 
