@@ -181,7 +181,7 @@ def cuts(count: int) -> Disturb:
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(0 if SOAK else 300)
+@pytest.mark.timeout(0 if SOAK else 900)
 @pytest.mark.parametrize("persistent", [True, False])
 def test_kills_of_agent_and_broker_lose_no_event_and_tell_none_twice_differently(
     tmp_path: Path, persistent: bool
@@ -192,7 +192,7 @@ def test_kills_of_agent_and_broker_lose_no_event_and_tell_none_twice_differently
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(0 if SOAK else 300)
+@pytest.mark.timeout(0 if SOAK else 900)
 def test_a_bad_network_loses_no_event_and_tells_none_twice_differently(tmp_path: Path):
     for each in range(5 if SOAK else 1):
         run_through(tmp_path / str(each), SEED + each, cuts(20 if SOAK else 10))

@@ -13,7 +13,7 @@ COUNT = 1_000_000 if SOAK else 100_000
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(0 if SOAK else 300)
+@pytest.mark.timeout(0 if SOAK else 900)
 def test_every_mutated_payload_is_read_or_counted_and_no_memory_is_misused():
     print(f"seed {SEED}")
     done = sanitized.run(
