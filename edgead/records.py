@@ -4,12 +4,15 @@ All times are int64 nanoseconds since 1970 UTC (event time).  The records hold v
 them lives in ``stream``, how they look on the wire lives in ``bridge``.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 Phase = Literal["learning", "ready", "stale", "muted"]
 EventKind = Literal["open", "update", "close"]
+
+#: Begins the name of a group of variables wherever series have their id; no series id holds a slash.
+GROUP_PREFIX: Final = "group/"
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
@@ -33,11 +36,31 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     quality: str = "good"
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What the detector says about one reading.
+class Contribution(msgspec.Struct, frozen=True, gc=False):
+    """What one variable has to do with the anomaly of its group.
 
     Attributes
     ----------
+    variable : str
+        Its name in the model.
+    contribution : float, 0..1
+        Its share of the score.
+    changed : tuple of str
+        Variables whose correlations changed, the greatest change first; the same for every variable of a row.
+    """
+
+    variable: str
+    contribution: float
+    changed: tuple[str, ...] = ()
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What the detector says about one reading, or the model of a group about one row.
+
+    Attributes
+    ----------
+    series_id : str
+        ``group/{id}`` of a group, whose value and band are NaN.
     score : float
         >= 0; 1.0 is the edge of normal, before gates.
     severity : float
@@ -46,6 +69,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         Unit of the series; NaN while learning.
     is_anomaly : bool
         After gates.
+    top : tuple of Contribution or None
+        Of a group: who caused an anomaly, greatest first; empty when normal.  None for a series.
     """
 
     series_id: str
@@ -59,6 +84,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     is_anomaly: bool
     phase: Phase
     quality: str = "good"
+    top: tuple[Contribution, ...] | None = None
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

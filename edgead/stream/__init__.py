@@ -5,7 +5,7 @@ what lets a journal of inputs stand in for state that was not saved yet.
 """
 
 from edgead.stream.engine import Engine
-from edgead.stream.series import Outcome
-from edgead.stream.settings import EngineSettings, SeriesSettings
+from edgead.stream.outcome import Outcome
+from edgead.stream.settings import EngineSettings, GroupSettings, SeriesSettings
 
-__all__ = ["Engine", "EngineSettings", "Outcome", "SeriesSettings"]
+__all__ = ["Engine", "EngineSettings", "GroupSettings", "Outcome", "SeriesSettings"]

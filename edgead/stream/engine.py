@@ -4,6 +4,10 @@ Saving.  Every input is noted; `journal_entry` is the notes as bytes.  The calle
 caused, and says so with `settle`; when storing failed, the next entry holds the same inputs and those after them.
 `checkpoint` names the series whose state should be saved with the same transaction, so that the journal never holds
 more than a stated number of readings; `forget_through` is the last journal entry that no series needs any more.
+
+Groups.  A group is fed by its series in the order they judge, so the journal needs no word about it; but its state is
+only right beside the states of its series.  A group, its series and all groups that share one of them are one *unit*
+and always saved together.  A group that has no snapshot begins when the journal ends.
 """
 
 import heapq
@@ -12,10 +16,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from edgead.errors import InvalidInput
-from edgead.records import Reading
+from edgead.records import GROUP_PREFIX, Reading
 from edgead.stream import journal, snapshot
-from edgead.stream.series import NEVER, Outcome, Series
-from edgead.stream.settings import EngineSettings, SeriesSettings
+from edgead.stream.group import Group, GroupModel
+from edgead.stream.outcome import Outcome
+from edgead.stream.series import NEVER, Series
+from edgead.stream.settings import EngineSettings, GroupSettings, SeriesSettings
 
 #: Finds the settings of a stored series by its id and source; None when it is no longer configured.
 SettingsFor = Callable[[str, str], SeriesSettings | None]
@@ -36,6 +42,7 @@ class Engine:
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
         self.series: dict[str, Series] = {}
+        self.groups: dict[str, Group] = {}  # by name, group/{id}
         self.counts: Counter[str] = Counter()
         self.memory_bytes = 0
         self._by_key: dict[int, Series] = {}
@@ -50,6 +57,9 @@ class Engine:
         self._fresh_readings = 0  # noted since the last settle
         self._folded = 0  # noted inputs whose readings are in _touched
         self._journal_end = 0
+        self._listeners: dict[str, tuple[tuple[Group, int], ...]] = {}
+        self._units: dict[str, tuple[str, ...]] = {}  # series or group -> all that are saved with it
+        self._never_saved: set[str] = set()  # groups without a snapshot on disk
 
     # ------------------------------------------------------------------ series
 
@@ -77,6 +87,7 @@ class Engine:
         self._by_key[series.key] = series
         self._next_key = max(self._next_key, series.key + 1)
         self.memory_bytes += series.detector.nbytes + SERIES_OVERHEAD_BYTES
+        series.listeners = self._listeners.get(series.series_id, ())
         series.arrived_ns = series.arrived_ns or now_ns
         self._touched.setdefault(series.series_id, 0)
         self._schedule(series, series.due_ns())
@@ -91,6 +102,7 @@ class Engine:
         self.memory_bytes -= old.detector.nbytes
         series = snapshot.restore(series_id, taken, settings, self.settings.node)
         self.memory_bytes += series.detector.nbytes
+        series.listeners = old.listeners
         self.series[series_id] = self._by_key[old.key] = series
         self._touched.setdefault(series_id, 0)
         self._schedule(series, series.due_ns())
@@ -102,6 +114,58 @@ class Engine:
         self.memory_bytes -= series.detector.nbytes + SERIES_OVERHEAD_BYTES
         self._touched.pop(series_id, None)
         self._unsaved_readings -= self._unsaved.pop(series_id, (0, 0))[1]
+
+    # ------------------------------------------------------------------ groups
+
+    def add_group(self, group_id: str, settings: GroupSettings, model: GroupModel) -> str | None:
+        """Take in a group, or give one other settings; its series may come later.
+
+        Before `restore`, which brings back what it had; a group whose model and series stayed keeps its rows.
+
+        Returns
+        -------
+        str or None
+            Why it was refused, in words.
+        """
+        try:
+            group = Group(group_id, settings, model, self.settings.node)
+        except InvalidInput as error:
+            return str(error)
+        old = self.groups.get(group.name)
+        needed = self.memory_bytes + model.nbytes - (old.model.nbytes if old is not None else 0)
+        if needed > self.settings.memory_budget_bytes:
+            budget = self.settings.memory_budget_bytes
+            return f"its window would bring memory to {needed} of memory_budget = {budget} bytes"
+        if old is None or not group.load(old.dump()):
+            self._never_saved.add(group.name)
+        self.memory_bytes = needed
+        self.groups[group.name] = group
+        self._link(self.groups.values())
+        return None
+
+    def remove_group(self, group_id: str) -> None:
+        """Forget a group."""
+        group = self.groups.pop(f"{GROUP_PREFIX}{group_id}")
+        self.memory_bytes -= group.model.nbytes
+        self._never_saved.discard(group.name)
+        self._touched.pop(group.name, None)
+        self._link(self.groups.values())
+
+    def _link(self, groups: Iterable[Group]) -> None:
+        """Have the series feed these groups, and say what is saved together."""
+        listeners: dict[str, list[tuple[Group, int]]] = {}
+        units: dict[str, tuple[str, ...]] = {}
+        for group in groups:
+            for variable, series_id in enumerate(group.series):
+                listeners.setdefault(series_id, []).append((group, variable))
+            joined = dict.fromkeys([group.name, *group.series])
+            for name in list(joined):
+                joined.update(dict.fromkeys(units.get(name, ())))
+            units.update(dict.fromkeys(joined, tuple(joined)))
+        self._units = units
+        self._listeners = {series_id: tuple(each) for series_id, each in listeners.items()}
+        for series in self.series.values():
+            series.listeners = self._listeners.get(series.series_id, ())
 
     # ------------------------------------------------------------------ inputs
 
@@ -191,6 +255,8 @@ class Engine:
         out = Outcome()
         for series in self.series.values():
             series.release_all(out)
+        for group in self.groups.values():
+            group.flush(out)
         return out
 
     # ------------------------------------------------------------------ saving
@@ -210,16 +276,27 @@ class Engine:
             Readings that a restart may have to judge again; 0 saves every series that has unsaved inputs.
         """
         self._fold()
-        excess = self._unsaved_readings + self._fresh_readings - journal_readings
-        if journal_readings and excess <= 0:
-            return {}
         taken: dict[str, bytes] = {}
-        for series_id in [*self._unsaved, *(s for s in self._touched if s not in self._unsaved)]:
-            if journal_readings and excess <= 0:
+        excess = self._unsaved_readings + self._fresh_readings - journal_readings
+        if journal_readings and excess <= 0 and not self._never_saved:
+            return {}
+        waiting = [*self._unsaved, *(name for name in self._touched if name not in self._unsaved)]
+        for name in [*sorted(self._never_saved), *waiting]:
+            if journal_readings and excess <= 0 and name not in self._never_saved:
                 break
-            taken[series_id] = snapshot.dump(self.series[series_id])
-            excess -= self._unsaved.get(series_id, (0, 0))[1] + self._touched.get(series_id, 0)
+            if name not in taken:
+                for each in self._units.get(name, (name,)):
+                    if (state := self._dump(each)) is not None:
+                        taken[each] = state
+                        excess -= self._unsaved.get(each, (0, 0))[1] + self._touched.get(each, 0)
         return taken
+
+    def _dump(self, name: str) -> bytes | None:
+        """State of a series or group; None when a group's series has not come yet."""
+        group, series = self.groups.get(name), self.series.get(name)
+        if group is not None:
+            return group.dump()
+        return snapshot.dump(series) if series is not None else None
 
     def settle(self, journal_seq: int, saved: Iterable[str] = ()) -> None:
         """Say that the present entry and these snapshots are stored, the entry under this number."""
@@ -227,6 +304,7 @@ class Engine:
         self._journal_end = journal_seq
         self._noted, self._folded, self._fresh_readings = [], 0, 0
         for series_id in saved:
+            self._never_saved.discard(series_id)
             self._unsaved_readings -= self._unsaved.pop(series_id, (0, 0))[1]
             self._touched.pop(series_id, None)
         for series_id, readings in self._touched.items():
@@ -235,8 +313,9 @@ class Engine:
         self._touched = {}
 
     def save_all(self) -> dict[str, bytes]:
-        """Snapshots of every series."""
-        return {series_id: snapshot.dump(series) for series_id, series in self.series.items()}
+        """Snapshots of every series and group."""
+        groups = {name: group.dump() for name, group in self.groups.items()}
+        return {series_id: snapshot.dump(series) for series_id, series in self.series.items()} | groups
 
     @property
     def unsettled_readings(self) -> int:
@@ -272,7 +351,7 @@ class Engine:
         Parameters
         ----------
         snapshots : mapping of str to (int, bytes)
-            Series id to the last journal entry the snapshot includes, and the snapshot.
+            Series id or name of a group to the last journal entry the snapshot includes, and the snapshot.
         entries : iterable of (int, bytes)
             Journal entries with their numbers, ascending.  The events they cause were stored with them.
         settings_for : callable
@@ -281,7 +360,7 @@ class Engine:
         Returns
         -------
         list of str
-            Ids of stored series that are no longer configured.
+            Ids of stored series, and names of stored groups, that are no longer configured or cannot be used.
         """
         retired = self._restore_snapshots(snapshots, settings_for)
         included = {series_id: seq for series_id, (seq, _) in snapshots.items()}
@@ -289,6 +368,7 @@ class Engine:
             for noted in journal.decode(entry):
                 self._replay(noted, seq, included, settings_for)
             self.settle(seq)
+        self._link(self.groups.values())
         self.counts.clear()
         return retired
 
@@ -301,8 +381,18 @@ class Engine:
     def _restore_snapshots(
         self, snapshots: Mapping[str, tuple[int, bytes]], settings_for: SettingsFor
     ) -> list[str]:
-        retired = []
+        groups = [name for name in snapshots if name.startswith(GROUP_PREFIX)]
+        retired = [name for name in groups if name not in self.groups]
+        restored = [
+            group
+            for name, group in self.groups.items()
+            if name in snapshots and group.load(snapshots[name][1])
+        ]
+        self._never_saved -= {group.name for group in restored}
+        self._link(restored)
         for series_id, (_, blob) in snapshots.items():
+            if series_id.startswith(GROUP_PREFIX):
+                continue
             taken = snapshot.decode(blob)
             settings = settings_for(series_id, taken.source)
             if settings is None:

@@ -7,11 +7,11 @@
 """
 
 import uuid
+from typing import Protocol
 
 import msgspec
 
 from edgead.records import Event, EventKind, Verdict
-from edgead.stream.settings import SeriesSettings
 
 #: Namespace of event ids: UUIDv5 of the DNS name "edgead" in the standard's URL namespace; fixed for ever.
 EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "edgead:event")
@@ -20,6 +20,17 @@ EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "edgead:event")
 def event_id(node: str, series_id: str, since_ns: int) -> str:
     """Id of the episode of one series that began at a time: computed, so that a replay gives the same one."""
     return str(uuid.uuid5(EVENT_NAMESPACE, f"{node}/{series_id}/{since_ns}"))
+
+
+class EpisodeSettings(Protocol):
+    """When an episode opens, is told again and closes; see `SeriesSettings`."""
+
+    @property
+    def hold_ns(self) -> int: ...  # noqa: D102
+    @property
+    def close_after(self) -> int: ...  # noqa: D102
+    @property
+    def update_every_ns(self) -> int: ...  # noqa: D102
 
 
 class Episode(msgspec.Struct):
@@ -42,7 +53,7 @@ class Episode(msgspec.Struct):
     told_ns: int = 0
     normal_run: int = 0
 
-    def step(self, verdict: Verdict, settings: SeriesSettings) -> EventKind | None:
+    def step(self, verdict: Verdict, settings: EpisodeSettings) -> EventKind | None:
         """Take the next verdict in time order; returns the event it causes, if any."""
         if verdict.is_anomaly:
             return self._abnormal(verdict.time_ns, settings)
@@ -54,7 +65,7 @@ class Episode(msgspec.Struct):
             self.since_ns = 0
         return None
 
-    def _abnormal(self, time_ns: int, settings: SeriesSettings) -> EventKind | None:
+    def _abnormal(self, time_ns: int, settings: EpisodeSettings) -> EventKind | None:
         self.normal_run = 0
         if self.is_open:
             if time_ns - self.told_ns >= settings.update_every_ns:

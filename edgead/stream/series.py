@@ -8,10 +8,12 @@ doubles nothing.
 from bisect import insort
 from collections import Counter
 from operator import itemgetter
+from typing import Protocol
 
 from edgead.records import Event, EventKind, Phase, Verdict
 from edgead.stream.episode import Episode, event_id
 from edgead.stream.journal import Verb
+from edgead.stream.outcome import Outcome
 from edgead.stream.recent import Recent
 from edgead.stream.settings import SECOND_NS, SeriesSettings
 from edgead.univariate.streaming import StreamingDetector, make_detector
@@ -42,25 +44,12 @@ REJOIN_AFTER = 10
 RECENT_ROWS, RECENT_ROWS_REPLAY = 96, 4096
 
 
-class Outcome:
-    """What the engine's last call brought about.
+class Listener(Protocol):
+    """What takes the judged readings of a series; a group is one."""
 
-    Attributes
-    ----------
-    verdicts : list of Verdict
-        One for each reading that became final, in the order of judging.
-    events : list of Event
-        What is worth telling, in order.
-    changed : set of str
-        Series whose phase changed.
-    """
-
-    __slots__ = ("changed", "events", "verdicts")
-
-    def __init__(self) -> None:
-        self.verdicts: list[Verdict] = []
-        self.events: list[Event] = []
-        self.changed: set[str] = set()
+    def take(self, variable: int, time_ns: int, value: float, out: Outcome) -> None: ...  # noqa: D102
+    def silent(self, out: Outcome) -> None: ...  # noqa: D102
+    def rewind(self, out: Outcome) -> None: ...  # noqa: D102
 
 
 class Series:
@@ -79,6 +68,11 @@ class Series:
         Id of the device.
     replay : bool
         True for the twin that judges readings from before the watermark.
+
+    Attributes
+    ----------
+    listeners : sequence of (Listener, int)
+        Who takes the judged readings, and as which of its variables.
     """
 
     __slots__ = (
@@ -90,6 +84,7 @@ class Series:
         "key",
         "late_run",
         "lateness_ns",
+        "listeners",
         "muted_until_ns",
         "newest_ns",
         "node",
@@ -143,6 +138,7 @@ class Series:
         self.stale = False
         self.verdict: Verdict | None = None
         self.backfill: Series | None = None
+        self.listeners: tuple[tuple[Listener, int], ...] = ()
 
     @property
     def phase(self) -> Phase:
@@ -219,6 +215,8 @@ class Series:
         self.backfill = None
         self.recent = self._new_recent()
         self.judged_ns = self.newest_ns = time_ns - self.step_ns
+        for listener, _ in self.listeners:
+            listener.rewind(out)
 
     def _new_recent(self) -> Recent:
         return Recent(RECENT_ROWS_REPLAY if self.settings.late == "replay" else RECENT_ROWS)
@@ -282,6 +280,8 @@ class Series:
             kind = self.episode.step(verdict, self.settings)
             if kind is not None:
                 self._tell(kind, verdict, out)
+        for listener, variable in self.listeners:
+            listener.take(variable, time_ns, value, out)
 
     def _missing(self, gap_ns: int, out: Outcome) -> int:
         """Rows that should have come between two readings this far apart."""
@@ -394,3 +394,5 @@ class Series:
             self.stale = True
             self.backfill = None
             out.changed.add(self.series_id)
+            for listener, _ in self.listeners:
+                listener.silent(out)

@@ -50,6 +50,27 @@ class SeriesSettings(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
 
 
+class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which series a model of many variables reads, and how it is told about.
+
+    Attributes
+    ----------
+    variables : dict of str to str
+        Name in the model -> series id.
+    hold_ns, close_after, update_every_ns : int
+        As of a series; rows for readings.
+    max_gap_ns : int, >= 0
+        Longest hole of a variable that is filled (event time); when one is missing for longer the group is stale, and
+        its window starts anew.  0 = ten steps of the model, at least one minute.
+    """
+
+    variables: dict[str, str]
+    hold_ns: int = 0
+    close_after: int = 5
+    update_every_ns: int = 60 * SECOND_NS
+    max_gap_ns: int = 0
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of the whole engine.
 

@@ -13,7 +13,8 @@ import msgspec
 
 from edgead.records import Verdict
 from edgead.stream import journal, snapshot
-from edgead.stream.series import Outcome, Pending, Series
+from edgead.stream.outcome import Outcome
+from edgead.stream.series import Pending, Series
 from edgead.stream.settings import SeriesSettings
 from edgead.univariate.streaming import Judgement, StreamingDetector
 

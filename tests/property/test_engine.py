@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgead.records import Reading
-from edgead.stream import Engine, EngineSettings, SeriesSettings
+from edgead.stream import Engine, EngineSettings, GroupSettings, SeriesSettings
 from edgead.univariate.streaming import DetectorSettings
+from tests.toy_model import ToyModel
 
 S = 1_000_000_000
 T0 = 1_763_750_000 * S
@@ -18,8 +19,21 @@ SETTINGS = SeriesSettings(
 )
 
 
-def make_engine() -> Engine:
+#: Id and two series of each group: none, one, two that share a series and with it their saving.
+GROUPS = st.sampled_from([(), (("g", "a", "b"),), (("g", "a", "b"), ("h", "c", "b"))])
+
+
+def add_groups(engine: Engine, groups: tuple) -> None:
+    for group_id, x, y in groups:
+        settings = GroupSettings(
+            variables={"y": y, "x": x}, close_after=2, update_every_ns=3 * S, max_gap_ns=20 * S
+        )
+        assert engine.add_group(group_id, settings, ToyModel()) is None
+
+
+def make_engine(groups: tuple = ()) -> Engine:
     engine = Engine(EngineSettings(node="gw1"))
+    add_groups(engine, groups)
     for series_id in IDS:
         engine.add(series_id, f"t/{series_id}", SETTINGS, T0)
     return engine
@@ -35,14 +49,16 @@ def recording(seed: int, length: int) -> list[Reading]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), length=st.integers(1, 150))
-def test_any_order_within_the_lateness_gives_the_same_verdicts_and_events(seed: int, length: int):
+@given(seed=st.integers(0, 2**32), length=st.integers(1, 150), groups=GROUPS)
+def test_any_order_within_the_lateness_gives_the_same_verdicts_and_events(
+    seed: int, length: int, groups: tuple
+):
     rng = random.Random(seed)
     readings = recording(seed, length)
     shuffled = sorted(readings, key=lambda r: r.time_ns + rng.random() * SETTINGS.allowed_lateness_ns * 0.999)
 
     def run(order: list[Reading]) -> tuple[list[str], list[str]]:
-        engine = make_engine()
+        engine = make_engine(groups)
         outcomes = [engine.feed([r], T0) for r in order] + [engine.flush()]
         verdicts = [repr(v) for out in outcomes for v in sorted(out.verdicts, key=lambda v: v.time_ns)]
         return sorted(verdicts), sorted(repr(e) for out in outcomes for e in out.events)
@@ -70,8 +86,9 @@ class Disk:
         self.entries = [(seq, entry) for seq, entry in self.entries if seq > engine.forget_through]
         self.events += events
 
-    def restore(self) -> Engine:
+    def restore(self, groups: tuple = ()) -> Engine:
         engine = Engine(EngineSettings(node="gw1"))
+        add_groups(engine, groups)
         assert engine.restore(self.snapshots, self.entries, lambda series_id, source: SETTINGS) == []
         return engine
 
@@ -87,10 +104,12 @@ def plans(draw: st.DrawFn) -> list[tuple[str, int]]:
     return draw(st.lists(step, min_size=1, max_size=60))
 
 
-def carry_out(plan: list[tuple[str, int]], seed: int, journal_readings: int, *, killing: bool) -> list:
+def carry_out(
+    plan: list[tuple[str, int]], seed: int, journal_readings: int, groups: tuple, *, killing: bool
+) -> list:
     """Events of a plan; with killing, `kill` loses all that was not committed and does it again, as a broker would."""
     disk = Disk()
-    engine = make_engine()
+    engine = make_engine(groups)
     readings = recording(seed, 2000)
     at, now = 0, T0
     uncommitted: list = []
@@ -120,7 +139,7 @@ def carry_out(plan: list[tuple[str, int]], seed: int, journal_readings: int, *, 
             uncommitted, pending_events, start = [], [], (at, now)
         elif verb == "kill":
             if killing:
-                engine = disk.restore()
+                engine = disk.restore(groups)
                 at, now = start
                 pending_events = [event for args in uncommitted for event in do(*args)]
         else:
@@ -131,18 +150,29 @@ def carry_out(plan: list[tuple[str, int]], seed: int, journal_readings: int, *, 
 
 
 @settings(max_examples=120, deadline=None)
-@given(plan=plans(), seed=st.integers(0, 1000), journal_readings=st.sampled_from([0, 1, 50, 500, 10**6]))
-def test_stopping_and_restoring_anywhere_changes_no_event(plan: list, seed: int, journal_readings: int):
-    whole = carry_out(plan, seed, journal_readings, killing=False)
-    assert carry_out(plan, seed, journal_readings, killing=True) == whole
+@given(
+    plan=plans(),
+    seed=st.integers(0, 1000),
+    journal_readings=st.sampled_from([0, 1, 50, 500, 10**6]),
+    groups=GROUPS,
+)
+def test_stopping_and_restoring_anywhere_changes_no_event(
+    plan: list, seed: int, journal_readings: int, groups: tuple
+):
+    whole = carry_out(plan, seed, journal_readings, groups, killing=False)
+    assert repr(carry_out(plan, seed, journal_readings, groups, killing=True)) == repr(whole)
 
 
 @settings(max_examples=40, deadline=None)
-@given(plan=plans(), seed=st.integers(0, 1000), journal_readings=st.sampled_from([1, 50, 500]))
-def test_the_journal_never_holds_more_readings_than_asked(plan: list, seed: int, journal_readings: int):
+@given(
+    plan=plans(), seed=st.integers(0, 1000), journal_readings=st.sampled_from([1, 50, 500]), groups=GROUPS
+)
+def test_the_journal_never_holds_more_readings_than_asked(
+    plan: list, seed: int, journal_readings: int, groups: tuple
+):
     from edgead.stream import journal
 
-    disk, engine, at = Disk(), make_engine(), 0
+    disk, engine, at = Disk(), make_engine(groups), 0
     readings = recording(seed, 2000)
     for verb, number in plan:
         if verb == "feed":
@@ -159,3 +189,16 @@ def test_the_journal_never_holds_more_readings_than_asked(plan: list, seed: int,
                 if included.get(IDS[row[0] - 1], 0) < seq
             ]
             assert len(unsaved) <= journal_readings
+
+
+@settings(max_examples=40, deadline=None)
+@given(plan=plans(), seed=st.integers(0, 1000), journal_readings=st.sampled_from([1, 50, 500]))
+def test_a_group_and_its_series_are_always_saved_in_one_commit(plan: list, seed: int, journal_readings: int):
+    disk, engine, at = Disk(), make_engine((("g", "a", "b"),)), 0
+    readings = recording(seed, 2000)
+    for verb, number in plan:
+        if verb == "feed":
+            engine.feed(readings[at : at + number], T0 + at)
+            at += number
+            disk.commit(engine, [], journal_readings)
+            assert len({disk.snapshots[name][0] for name in ("a", "b", "group/g")}) == 1
