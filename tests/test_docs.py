@@ -8,8 +8,8 @@ import click
 import pytest
 
 from edgead.cli import cli
-from edgead.config import MqttConfig, SeriesConfig, TlsConfig, parse
-from edgead.config.settings import TABLES, Section
+from edgead.config import MqttConfig, TlsConfig, parse
+from edgead.config.settings import BLOCKS, TABLES, Section
 from edgead.config.units import parse_duration, parse_size
 from edgead.errors import ConfigError
 
@@ -19,7 +19,7 @@ CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 SECTIONS = {
     **{f"## `[{name}]`": kind for name, kind in TABLES.items()},
     "### `[mqtt.tls]`": TlsConfig,
-    "## `[[series]]`": SeriesConfig,
+    **{f"## `[[{name}]]`": kind for name, (kind, _) in BLOCKS.items()},
 }
 
 
@@ -36,7 +36,8 @@ def test_every_setting_is_documented_with_its_default(heading: str, kind: type[S
     assert rows.keys() == expected
     for name, text in rows.items():
         if text:
-            default = getattr(kind(topic="a") if kind is SeriesConfig else kind(), name)
+            required = next((keys for block, keys in BLOCKS.values() if block is kind), ())
+            default = getattr(kind(**dict.fromkeys(required, "")), name)
             assert default in (readings := _as_read(text)), (name, default, readings)
 
 

@@ -4,6 +4,7 @@ from edgead.config.loading import load, parse
 from edgead.config.secrets import mqtt_password
 from edgead.config.settings import (
     Config,
+    GroupConfig,
     HttpConfig,
     LimitsConfig,
     LogConfig,
@@ -16,6 +17,7 @@ from edgead.config.settings import (
 
 __all__ = [
     "Config",
+    "GroupConfig",
     "HttpConfig",
     "LimitsConfig",
     "LogConfig",

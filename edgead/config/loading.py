@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from edgead.config.mistakes import Mistakes, nearest
 from edgead.config.rules import check
-from edgead.config.settings import TABLES, Config, Section, SeriesConfig, TlsConfig, describe
+from edgead.config.settings import BLOCKS, TABLES, Config, GroupConfig, Section, TlsConfig, describe
 from edgead.errors import ConfigError
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -56,14 +56,14 @@ def parse(data: bytes, path: str | Path = "edgead.toml") -> Config:
     text, raw = _toml(data, str(path))
     mistakes = Mistakes(str(path), text)
     for name in raw:
-        if name != "series" and name not in TABLES:
-            mistakes.unknown(name, (*TABLES, "series"))
+        if name not in BLOCKS and name not in TABLES:
+            mistakes.unknown(name, (*TABLES, *BLOCKS))
     tables: dict[str, Any] = {
         name: kind(**_fields(raw.get(name, {}), kind, name, mistakes)) for name, kind in TABLES.items()
     }
-    series = _series(raw.get("series", []), mistakes)
+    blocks: dict[str, Any] = {name: _blocks(name, raw.get(name, []), mistakes) for name in BLOCKS}
     digest = hashlib.sha256(data).hexdigest()
-    config = Config(**tables, series=series, path=str(path), digest=digest)
+    config = Config(**tables, **blocks, path=str(path), digest=digest)
     config = _resolved(config, Path(path).parent, port_given="port" in raw.get("mqtt", {}))
     check(config, mistakes)
     if mistakes:
@@ -135,20 +135,23 @@ def _near_choice(raw: object, kind: Any) -> str:
     return ""
 
 
-def _series(raw: object, mistakes: Mistakes) -> tuple[SeriesConfig, ...]:
+def _blocks(name: str, raw: object, mistakes: Mistakes) -> tuple[Section, ...]:
     if not isinstance(raw, list):
-        mistakes.expected("series", raw, "[[series]] blocks")
+        mistakes.expected(name, raw, f"[[{name}]] blocks")
         return ()
     if len(raw) > MAX_BLOCKS:
-        mistakes.add("series", f": {len(raw)} blocks, expected at most {MAX_BLOCKS}; use bindings")
+        mistakes.add(name, f": {len(raw)} blocks, expected at most {MAX_BLOCKS}; use bindings")
         return ()
+    kind, required = BLOCKS[name]
     blocks = []
     for number, block in enumerate(raw):
-        path = f"series[{number}]"
-        if isinstance(block, dict) and "topic" not in block:
-            mistakes.add(f"{path}.topic", " is missing: every [[series]] needs one")
-        # a topic that is missing or wrong must not hide the other mistakes of its block
-        blocks.append(SeriesConfig(**{"topic": "", **_fields(block, SeriesConfig, path, mistakes)}))
+        path = f"{name}[{number}]"
+        for key in required:
+            if isinstance(block, dict) and key not in block:
+                mistakes.add(f"{path}.{key}", f" is missing: every [[{name}]] needs one")
+        # a key that is missing or wrong must not hide the other mistakes of its block
+        stand_ins = {key: {} if key == "variables" else "" for key in required}
+        blocks.append(kind(**{**stand_ins, **_fields(block, kind, path, mistakes)}))
     return tuple(blocks)
 
 
@@ -163,7 +166,12 @@ def _resolved(config: Config, base: Path, port_given: bool) -> Config:
         config,
         mqtt=replace(mqtt, tls=tls, port=port, password_file=password_file),
         node=replace(config.node, state_dir=_beside(base, config.node.state_dir)),
+        group=tuple(_group_beside(base, group) for group in config.group),
     )
+
+
+def _group_beside(base: Path, group: GroupConfig) -> GroupConfig:
+    return replace(group, model=_beside(base, group.model)) if group.model.endswith(".zip") else group
 
 
 def _beside(base: Path, file: str) -> str:

@@ -29,12 +29,31 @@ def check(config: Config, mistakes: Mistakes) -> None:
                 first = _taken(ids, [series_id], number)
                 if first is not None:
                     mistakes.expected(f"{path}.id", series_id, f"each id once, series[{first}] has it")
+    _check_groups(config, mistakes)
 
 
 def _taken(owners: dict[_Key, int], keys: list[_Key], number: int) -> int | None:
     """The earlier block that has one of these keys; the others now belong to this one."""
     earlier = [first for key in keys if (first := owners.setdefault(key, number)) != number]
     return min(earlier, default=None)
+
+
+def _check_groups(config: Config, mistakes: Mistakes) -> None:
+    """Each id once, and variables that some block measures, each by a series of its own."""
+    ids: dict[str, int] = {}
+    for number, group in enumerate(config.group):
+        path = f"group[{number}]"
+        first = _taken(ids, [group.id], number) if group.id else None
+        if first is not None:
+            mistakes.expected(f"{path}.id", group.id, f"each id once, group[{first}] has it")
+        measured: dict[str, str] = {}
+        for variable, series_id in group.variables.items():
+            key = f"{path}.variables.{variable}"
+            other = measured.setdefault(series_id, variable)
+            if other != variable:
+                mistakes.expected(key, series_id, f"each series once, {other} has it")
+            elif config.block_of(series_id) is None:
+                mistakes.expected(key, series_id, "a series that a [[series]] block of this file makes")
 
 
 def _check_mqtt(mqtt: MqttConfig, mistakes: Mistakes) -> None:

@@ -11,12 +11,12 @@ from msgspec import Meta
 
 from edgead.config.topics import field_name, ids_of
 from edgead.config.units import parse_duration, parse_listen, parse_size
-from edgead.stream.settings import EngineSettings, LatePolicy, SeriesSettings
+from edgead.stream.settings import EngineSettings, GroupSettings, LatePolicy, SeriesSettings
 from edgead.univariate import DetectorSettings
 from edgead.univariate.streaming import MAX_WINDOW, MIN_WINDOW, Direction
 
 _YEAR_NS = 366 * 86_400_000_000_000
-_SERIES, _ENGINE = SeriesSettings(), EngineSettings()
+_SERIES, _ENGINE, _GROUP = SeriesSettings(), EngineSettings(), GroupSettings(variables={})
 
 
 def _duration(at_least: int, expected: str, at_most: int = _YEAR_NS) -> Meta:
@@ -310,6 +310,58 @@ class SeriesConfig(Section, frozen=True, kw_only=True):
         )
 
 
+class GroupConfig(Section, frozen=True, kw_only=True):
+    """``[[group]]``: variables of one machine that a model judges together.
+
+    Attributes
+    ----------
+    id : str
+        Required.
+    model : str
+        Required: the name of an installed model, or the path of a package (``.zip``).
+    variables : dict of str to str
+        Required: each variable of the model -> id of the series that measures it.
+    hold, close_after, update_every, max_gap
+        See `GroupSettings`.
+    top : int
+        Contributors that an event names at most.
+    """
+
+    id: Identifier
+    model: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=4096,
+            description="the name of an installed model, or the path of a package (.zip)",
+        ),
+    ]
+    variables: Annotated[
+        dict[str, str],
+        Meta(
+            min_length=1,
+            max_length=300,
+            description='a table of the model\'s variables and series ids, e.g. {flow = "pump1.flow"}',
+        ),
+    ]
+    hold: Timeout = _GROUP.hold_ns
+    close_after: AtLeast1 = _GROUP.close_after
+    update_every: Annotated[int, _duration(1, 'a duration above 0, e.g. "1min"')] = _GROUP.update_every_ns
+    max_gap: Timeout = _GROUP.max_gap_ns
+    top: Annotated[int, Meta(ge=1, le=300, description="a whole number 1..300")] = 10
+
+    @property
+    def settings(self) -> GroupSettings:
+        """What the engine needs to know of the group."""
+        return GroupSettings(
+            variables=self.variables,
+            hold_ns=self.hold,
+            close_after=self.close_after,
+            update_every_ns=self.update_every,
+            max_gap_ns=self.max_gap,
+        )
+
+
 class Config(Section, frozen=True, kw_only=True):
     """A whole configuration file, every default filled in.
 
@@ -317,6 +369,8 @@ class Config(Section, frozen=True, kw_only=True):
     ----------
     series : tuple of SeriesConfig
         In the order of the file; a topic belongs to the first block that matches it.
+    group : tuple of GroupConfig
+        In the order of the file.
     path, digest : str
         The file, and the SHA-256 of its bytes (hexadecimal).
     """
@@ -328,6 +382,7 @@ class Config(Section, frozen=True, kw_only=True):
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
     series: tuple[SeriesConfig, ...] = ()
+    group: tuple[GroupConfig, ...] = ()
     path: str = ""
     digest: str = ""
 
@@ -348,7 +403,13 @@ class Config(Section, frozen=True, kw_only=True):
         )
 
 
-#: Tables of the file and what each holds; ``series`` is the only one that repeats.
+#: Blocks of the file that repeat, with the keys that each block needs.
+BLOCKS: dict[str, tuple[type[Section], tuple[str, ...]]] = {
+    "series": (SeriesConfig, ("topic",)),
+    "group": (GroupConfig, ("id", "model", "variables")),
+}
+
+#: Tables of the file and what each holds.
 TABLES: dict[str, type[Section]] = {
     "node": NodeConfig,
     "mqtt": MqttConfig,

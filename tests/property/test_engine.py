@@ -164,9 +164,7 @@ def test_stopping_and_restoring_anywhere_changes_no_event(
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    plan=plans(), seed=st.integers(0, 1000), journal_readings=st.sampled_from([1, 50, 500]), groups=GROUPS
-)
+@given(plan=plans(), seed=st.integers(0, 1000), journal_readings=st.sampled_from([1, 50, 500]), groups=GROUPS)
 def test_the_journal_never_holds_more_readings_than_asked(
     plan: list, seed: int, journal_readings: int, groups: tuple
 ):
