@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from edgead._version import VERSION
 from edgead.agent import systemd
 from edgead.agent.clock import Clock
+from edgead.agent.groups import Groups
 from edgead.agent.intake import Intake
 from edgead.agent.link import Link
 from edgead.agent.outgoing import Outgoing
@@ -69,6 +70,7 @@ class Agent:
         self.saving = saving
         self.topics = link.topics
         self.intake = Intake(config, self.topics, engine)
+        self.groups = Groups(config, engine)
         self.outgoing = Outgoing(saving, link, self.topics, engine, config.mqtt.state_every)
         self.vitals: Vitals | None = None
         self._link = link
@@ -272,9 +274,10 @@ class Agent:
             elif settings != series.settings:
                 self.engine.configure(series_id, settings)
                 changed.add(series_id)
-        self.saving.retire(removed)
+        fresh, gone = self.groups.load(config)
+        self.saving.retire([*removed, *gone])
         self._link.start(self.intake.filters)
-        self.outgoing.changed(changed | set(removed))
+        self.outgoing.changed({*changed, *removed, *fresh, *gone})
         log.info("configuration taken", extra={"fields": {"changed": len(changed), "removed": len(removed)}})
 
     # ------------------------------------------------------------------ out
@@ -296,8 +299,8 @@ class Agent:
             node=self.config.node.id,
             version=VERSION,
             config_sha256=self.config.digest,
-            models={},
-            capabilities=["series", "commands"],
+            models=self.groups.models,
+            capabilities=["series", "commands", "groups"],
             clock=self._clock.trust,
         )
         self._link.publish(self.topics.info, info.encode(), retain=True)
@@ -393,6 +396,7 @@ class Agent:
             problems.append(f"limits: readings of series that were refused still come, {known} are known")
         if self._link.inbox.full:
             problems.append("load: more comes than can be judged; the broker keeps the rest")
+        problems += self.groups.problems
         return problems
 
     def health(self) -> Health:

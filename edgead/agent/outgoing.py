@@ -9,11 +9,20 @@ from typing import Protocol
 
 import msgspec
 
-from edgead.bridge.messages import Meta, event_message, state_message, to_ms
+from edgead.bridge.messages import (
+    GroupMeta,
+    Meta,
+    event_message,
+    group_event_message,
+    group_state_message,
+    state_message,
+    to_ms,
+)
 from edgead.bridge.topics import Topics
 from edgead.errors import StoreError
 from edgead.records import Event, Verdict
 from edgead.stream.engine import Engine
+from edgead.stream.group import Group
 from edgead.stream.series import Series
 
 #: Events on their way to the broker at one time.
@@ -85,6 +94,10 @@ class Outgoing:
             self._metas[series.series_id] = None
             if series.verdict is not None:
                 self._states[series.series_id] = series.verdict
+        for name, group in self._engine.groups.items():
+            self._metas[name] = None
+            if group.verdict is not None:
+                self._states[name] = group.verdict
 
     def disconnected(self) -> None:
         """The broker is gone; what was under way goes again."""
@@ -106,7 +119,7 @@ class Outgoing:
             self._spool.acknowledge([seq])
 
     def changed(self, series_ids: set[str]) -> None:
-        """The phase of these series changed."""
+        """The phase of these series and groups changed, or they are gone."""
         self._metas.update(dict.fromkeys(series_ids))
 
     def note(self, verdicts: list[Verdict], now_ns: int) -> None:
@@ -140,8 +153,8 @@ class Outgoing:
     def send_unsaved(self, events: list[Event]) -> int:
         """Publish events that the disk did not take (number 0: they come again from the spool); returns how many."""
         for sent, event in enumerate(events):
-            topic = self._topics.series(event.verdict.series_id, "anomaly", replay=event.replay)
-            payload = event_message(event, seq=0, replay=event.replay).encode()
+            topic = self._topics.named(event.verdict.series_id, "anomaly", replay=event.replay)
+            payload = _event(event, seq=0, replay=event.replay)
             if self._publisher.publish(topic, payload) is None:
                 return sent
         return len(events)
@@ -162,8 +175,8 @@ class Outgoing:
                 replay = row.event.replay or row.seq <= self._boundary
                 series_id = row.event.verdict.series_id
                 handle = self._publisher.publish(
-                    self._topics.series(series_id, "anomaly", replay=replay),
-                    event_message(row.event, seq=row.seq, replay=replay).encode(),
+                    self._topics.named(series_id, "anomaly", replay=replay),
+                    _event(row.event, seq=row.seq, replay=replay),
                 )
                 if handle is None:
                     return after
@@ -175,30 +188,38 @@ class Outgoing:
         for _ in range(RETAINED_PER_TURN):
             if self._metas:
                 series_id = next(iter(self._metas))
-                series = self._engine.series.get(series_id)
-                topic, payload = self._topics.series(series_id, "meta"), _meta(series)
+                topic, payload = self._topics.named(series_id, "meta"), self._meta(series_id)
                 if self._publisher.publish(topic, payload, retain=True) is None:
                     return
                 del self._metas[series_id]
             elif self._states:
                 series_id, verdict = next(iter(self._states.items()))
-                topic = self._topics.series(series_id, "state")
-                if (
-                    self._publisher.publish(topic, state_message(verdict).encode(), qos=0, retain=True)
-                    is None
-                ):
+                topic = self._topics.named(series_id, "state")
+                if self._publisher.publish(topic, _state(verdict), qos=0, retain=True) is None:
                     return
                 del self._states[series_id]
             else:
                 return
 
+    def _meta(self, name: str) -> bytes:
+        """Meta of a series or group; empty, which takes the retained message back, for one that is gone."""
+        series, group = self._engine.series.get(name), self._engine.groups.get(name)
+        if group is not None:
+            return _group_meta(group).encode()
+        return b"" if series is None else _series_meta(series).encode()
 
-def _meta(series: Series | None) -> bytes:
-    """Meta of a series; empty, which takes the retained message back, for one that is gone."""
-    if series is None:
-        return b""
+
+def _event(event: Event, *, seq: int, replay: bool) -> bytes:
+    make = event_message if event.verdict.top is None else group_event_message
+    return make(event, seq=seq, replay=replay).encode()
+
+
+def _state(verdict: Verdict) -> bytes:
+    return (state_message if verdict.top is None else group_state_message)(verdict).encode()
+
+
+def _series_meta(series: Series) -> Meta:
     topic, _, field = series.source.partition("#")
-    needed = series.detector.needed
     return Meta(
         ts=to_ms(series.judged_ns),
         series=series.series_id,
@@ -208,14 +229,27 @@ def _meta(series: Series | None) -> bytes:
         interval_s=series.step_ns / 1e9,
         detector=series.detector.model,
         phase=series.phase,
-        reason=_reason(series, needed),
-    ).encode()
+        reason=_reason(series),
+    )
 
 
-def _reason(series: Series, needed: int) -> str:
+def _reason(series: Series) -> str:
     """What is not plain about the phase, in words."""
+    needed = series.detector.needed
     reasons = [f"{needed} more readings needed"] if series.phase == "learning" else []
     if series.step_ns != series.settings.step_ns:
         configured = series.settings.step_ns / 1e9
         reasons.append(f"readings come {series.step_ns / 1e9:g} s apart, not {configured:g} s as configured")
     return "; ".join(reasons)
+
+
+def _group_meta(group: Group) -> GroupMeta:
+    return GroupMeta(
+        ts=to_ms(group.verdict.time_ns) if group.verdict is not None else 0,
+        group=group.group_id,
+        model=group.model.name,
+        variables=dict(zip(group.model.variables, group.series, strict=True)),
+        interval_s=group.model.step_ns / 1e9,
+        phase=group.phase,
+        reason=f"{group.model.needed} more rows needed" if group.phase == "learning" else "",
+    )

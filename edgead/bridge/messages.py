@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from edgead.records import Event, Verdict
+from edgead.records import GROUP_PREFIX, Contribution, Event, Verdict
 
 VERSION: Final = 1
 """``v`` of every message."""
@@ -169,6 +169,61 @@ class EventMessage(Message, kw_only=True, gc=False):
     seq: int
 
 
+class GroupMeta(Message, kw_only=True, gc=False):
+    """``group/{id}/meta``: what a group of variables is and where it stands in its life.
+
+    Attributes
+    ----------
+    model : str
+        Name and version.
+    variables : dict of str to str
+        Name in the model -> series id.
+    interval_s : float
+        Seconds between two rows.
+    """
+
+    group: str
+    model: str
+    variables: dict[str, str]
+    interval_s: float
+    phase: Literal["learning", "ready", "stale", "muted"]
+    reason: str = ""
+
+
+class GroupState(Message, kw_only=True, gc=False):
+    """``group/{id}/state``: the last verdict.
+
+    Attributes
+    ----------
+    top : list of Contribution
+        Who caused an anomaly, greatest first; empty when normal.
+    """
+
+    group: str
+    is_anomaly: bool
+    severity: float
+    score: float
+    phase: Literal["learning", "ready", "stale", "muted"]
+    top: list[Contribution]
+
+
+class GroupEventMessage(Message, kw_only=True, gc=False):
+    """``group/{id}/anomaly``: an episode opened, went on or closed; fields as in `EventMessage` and `GroupState`."""
+
+    id: str
+    group: str
+    is_anomaly: bool
+    severity: float
+    score: float
+    phase: Literal["learning", "ready", "stale", "muted"]
+    event: Literal["open", "update", "close"]
+    since: int
+    model: str
+    top: list[Contribution]
+    replay: bool
+    seq: int
+
+
 class DeadLetter(Message, kw_only=True, gc=False):
     """``deadletter``: a sample of a payload that could not be read.
 
@@ -206,7 +261,7 @@ def to_ms(time_ns: int) -> int:
 
 
 def event_message(event: Event, *, seq: int, replay: bool = False) -> EventMessage:
-    """The message of an event."""
+    """The message of an event of a series."""
     verdict = event.verdict
     return EventMessage(
         ts=to_ms(verdict.time_ns),
@@ -230,8 +285,28 @@ def event_message(event: Event, *, seq: int, replay: bool = False) -> EventMessa
     )
 
 
+def group_event_message(event: Event, *, seq: int, replay: bool = False) -> GroupEventMessage:
+    """The message of an event of a group."""
+    verdict = event.verdict
+    return GroupEventMessage(
+        ts=to_ms(verdict.time_ns),
+        id=event.id,
+        group=verdict.series_id.removeprefix(GROUP_PREFIX),
+        is_anomaly=verdict.is_anomaly,
+        severity=verdict.severity,
+        score=verdict.score,
+        phase=verdict.phase,
+        event=event.event,
+        since=to_ms(event.since_ns),
+        model=event.model,
+        top=list(verdict.top or ()),
+        replay=replay,
+        seq=seq,
+    )
+
+
 def state_message(verdict: Verdict) -> State:
-    """The message of a verdict."""
+    """The message of a verdict about a reading."""
     return State(
         ts=to_ms(verdict.time_ns),
         series=verdict.series_id,
@@ -244,6 +319,19 @@ def state_message(verdict: Verdict) -> State:
         score=verdict.score,
         phase=verdict.phase,
         quality=verdict.quality,
+    )
+
+
+def group_state_message(verdict: Verdict) -> GroupState:
+    """The message of a verdict about a row of a group."""
+    return GroupState(
+        ts=to_ms(verdict.time_ns),
+        group=verdict.series_id.removeprefix(GROUP_PREFIX),
+        is_anomaly=verdict.is_anomaly,
+        severity=verdict.severity,
+        score=verdict.score,
+        phase=verdict.phase,
+        top=list(verdict.top or ()),
     )
 
 

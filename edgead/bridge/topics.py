@@ -19,6 +19,7 @@ from typing import Final, Literal
 import msgspec
 
 from edgead.errors import InvalidInput
+from edgead.records import GROUP_PREFIX
 
 SeriesLeaf = Literal["meta", "state", "anomaly"]
 
@@ -331,6 +332,12 @@ class Topics:
     def group(self, group_id: str, leaf: SeriesLeaf, *, replay: bool = False) -> str:
         """``group/{id}/meta | state | anomaly`` of a multivariate group."""
         return f"{self.prefix}{'replay/' if replay else ''}group/{group_id}/{leaf}"
+
+    def named(self, name: str, leaf: SeriesLeaf, *, replay: bool = False) -> str:
+        """Topic of a name as records have it: a series id, or ``group/{id}``."""
+        if name.startswith(GROUP_PREFIX):
+            return self.group(name.removeprefix(GROUP_PREFIX), leaf, replay=replay)
+        return self.series(name, leaf, replay=replay)
 
     def command_status(self, verb: str, request: str) -> str:
         """Where the progress of a command is told."""

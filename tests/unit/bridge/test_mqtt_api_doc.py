@@ -24,6 +24,9 @@ MESSAGES: dict[str, type[messages.Message]] = {
     "series/{id}/meta": messages.Meta,
     "series/{id}/state": messages.State,
     "series/{id}/anomaly": messages.EventMessage,
+    "group/{id}/meta": messages.GroupMeta,
+    "group/{id}/state": messages.GroupState,
+    "group/{id}/anomaly": messages.GroupEventMessage,
     "deadletter": messages.DeadLetter,
     "cmd/{verb}/{request}/status": messages.CommandStatus,
 }

@@ -1,0 +1,111 @@
+"""The groups of a configuration, brought into the engine with the models they ask for.
+
+A group that cannot be had is told, in the log and in `health`, and left out: the agent runs on.  Nothing of the models
+(numpy, onnxruntime) is imported before a configuration has a group.
+"""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgead.config import Config, GroupConfig
+from edgead.errors import EdgeADError, ModelPackageError
+from edgead.records import GROUP_PREFIX
+from edgead.stream import Engine
+
+if TYPE_CHECKING:
+    from edgead.agent.models import Model
+
+log = logging.getLogger("edgead")
+
+#: Largest file that is read as a package.
+MAX_PACKAGE_BYTES = 256 * 1024 * 1024
+
+
+class Groups:
+    """What of ``[[group]]`` is at work.
+
+    Parameters
+    ----------
+    config : Config
+    engine : Engine
+        Not restored yet.
+
+    Attributes
+    ----------
+    models : dict of str to str
+        Name and version of each model in use -> SHA-256 of its package.
+    """
+
+    def __init__(self, config: Config, engine: Engine) -> None:
+        self.models: dict[str, str] = {}
+        self._engine = engine
+        self._refused: dict[str, str] = {}
+        self._loaded: dict[str, Model] = {}
+        self.load(config)
+
+    def load(self, config: Config) -> tuple[set[str], set[str]]:
+        """Take the groups of a configuration.
+
+        Returns
+        -------
+        (set of str, set of str)
+            Names (``group/{id}``) of the groups that are there, and of those that are gone.
+        """
+        before = set(self._engine.groups)
+        self._refused.clear()
+        models: dict[str, Model] = {}
+        for group in config.group:
+            try:
+                reason = self._add(group, models)
+            except EdgeADError as error:
+                reason = str(error)
+            except ImportError as error:
+                reason = f"groups need onnxruntime: {error}"
+            if reason is not None:
+                self._refused[group.id] = reason
+                log.error("group is off", extra={"fields": {"group": group.id, "reason": reason}})
+        wanted = {f"{GROUP_PREFIX}{group.id}" for group in config.group if group.id not in self._refused}
+        for name in before - wanted:
+            self._engine.remove_group(name.removeprefix(GROUP_PREFIX))
+        self._loaded = models
+        self.models = {model.name: model.sha256 for model in models.values()}
+        return wanted, before - wanted
+
+    def _add(self, group: GroupConfig, models: "dict[str, Model]") -> str | None:
+        """Have the engine take one group; why not, in words."""
+        from edgead.agent.models import Windowed
+
+        if group.model not in models:
+            models[group.model] = self._model(group.model)
+        windowed = Windowed(models[group.model], top=group.top)
+        return self._engine.add_group(group.id, group.settings, windowed)
+
+    def _model(self, place: str) -> "Model":
+        """A model from its package; the loaded one, where a reload finds the same package again."""
+        from edgead.agent.models import Model
+        from edgead.package import read_package
+
+        package = read_package(_read(Path(place)))
+        kept = self._loaded.get(place)
+        return kept if kept is not None and kept.sha256 == package.sha256 else Model(package)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is off, and why, in words."""
+        failing = {place: model.failure for place, model in self._loaded.items() if model.failure}
+        return [
+            *(f"group {group_id}: off: {reason}" for group_id, reason in self._refused.items()),
+            *(f"model {place}: {reason}" for place, reason in failing.items()),
+        ]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_PACKAGE_BYTES + 1)
+    except OSError as error:
+        raise ModelPackageError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > MAX_PACKAGE_BYTES:
+        raise ModelPackageError(f"{path}: larger than {MAX_PACKAGE_BYTES} bytes")
+    return data
