@@ -37,7 +37,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 class Contribution(msgspec.Struct, frozen=True, gc=False):
-    """What one variable has to do with the anomaly of its group.
+    """What one variable has to do with the score of its group.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     is_anomaly : bool
         After gates.
     top : tuple of Contribution or None
-        Of a group: who caused an anomaly, greatest first; empty when normal.  None for a series.
+        Of a group: the variables with the greatest shares of the score, greatest first.  None for a series.
     """
 
     series_id: str

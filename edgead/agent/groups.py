@@ -15,11 +15,12 @@ from edgead.stream import Engine
 
 if TYPE_CHECKING:
     from edgead.agent.models import Model
+    from edgead.package import ModelPackage
 
 log = logging.getLogger("edgead")
 
-#: Largest file that is read as a package.
-MAX_PACKAGE_BYTES = 256 * 1024 * 1024
+#: Folder of the installed models in the state directory.
+MODELS = "models"
 
 
 class Groups:
@@ -57,7 +58,7 @@ class Groups:
         models: dict[str, Model] = {}
         for group in config.group:
             try:
-                reason = self._add(group, models)
+                reason = self._add(group, models, Path(config.node.state_dir))
             except EdgeADError as error:
                 reason = str(error)
             except ImportError as error:
@@ -72,21 +73,22 @@ class Groups:
         self.models = {model.name: model.sha256 for model in models.values()}
         return wanted, before - wanted
 
-    def _add(self, group: GroupConfig, models: "dict[str, Model]") -> str | None:
+    def _add(self, group: GroupConfig, models: "dict[str, Model]", state_dir: Path) -> str | None:
         """Have the engine take one group; why not, in words."""
         from edgead.agent.models import Windowed
 
         if group.model not in models:
-            models[group.model] = self._model(group.model)
+            models[group.model] = self._model(group.model, state_dir)
         windowed = Windowed(models[group.model], top=group.top)
         return self._engine.add_group(group.id, group.settings, windowed)
 
-    def _model(self, place: str) -> "Model":
+    def _model(self, place: str, state_dir: Path) -> "Model":
         """A model from its package; the loaded one, where a reload finds the same package again."""
         from edgead.agent.models import Model
-        from edgead.package import read_package
+        from edgead.registry import Registry
 
-        package = read_package(_read(Path(place)))
+        is_file = place.endswith(".zip")
+        package = _read(Path(place)) if is_file else Registry(state_dir / MODELS).active(place)
         kept = self._loaded.get(place)
         return kept if kept is not None and kept.sha256 == package.sha256 else Model(package)
 
@@ -100,12 +102,13 @@ class Groups:
         ]
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> "ModelPackage":
+    from edgead.package import read_package
+    from edgead.package.archive import MAX_PACKAGE_BYTES
+
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_PACKAGE_BYTES + 1)
+            data = file.read(MAX_PACKAGE_BYTES + 1)  # one more than the reader takes
     except OSError as error:
         raise ModelPackageError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > MAX_PACKAGE_BYTES:
-        raise ModelPackageError(f"{path}: larger than {MAX_PACKAGE_BYTES} bytes")
-    return data
+    return read_package(data)

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from edgead.errors import InvalidInput, ModelPackageError
-from edgead.multivariate import Judgement, Scorer
+from edgead.multivariate import Judgement, Scorer, interpretation
 from edgead.onnx import Session
 from edgead.package import ModelPackage, self_test
 from edgead.records import Contribution
@@ -114,7 +114,7 @@ class Windowed:
         judged = self._model.judge(self._buffer[self._end - self._rows : self._end])
         if judged is None:
             return None
-        top = judged.interpretation(self.variables, self._top)
+        top = interpretation(self.variables, judged.contributions, judged.correlation_change, self._top)
         contributions = tuple(Contribution(each.variable, each.contribution, each.changed) for each in top)
         return GroupJudgement(judged.score, judged.severity, contributions)
 

@@ -196,7 +196,7 @@ class GroupState(Message, kw_only=True, gc=False):
     Attributes
     ----------
     top : list of Contribution
-        Who caused an anomaly, greatest first; empty when normal.
+        The variables with the greatest shares of the score, greatest first.
     """
 
     group: str

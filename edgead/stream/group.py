@@ -26,7 +26,7 @@ class GroupJudgement(NamedTuple):
     severity : float, 0..1
         0 when normal.
     top : tuple of Contribution
-        Who caused an anomaly, greatest first; empty when normal.
+        The variables with the greatest shares of the score, greatest first.
     """
 
     score: float

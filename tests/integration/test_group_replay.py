@@ -1,14 +1,13 @@
-"""Groups over a real broker: the events of the running agent are those of the model judging the whole table."""
+"""Groups over a real broker: the events of the running agent are those of ``edgead detect --model`` on the file."""
 
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from edgead.multivariate import AlignPolicy, Judgement, Scorer, align
-from edgead.onnx import Session
 from edgead.package import read_package
 from edgead.simulate import PUMP, simulate
 from edgead.stream.episode import event_id
@@ -76,21 +75,20 @@ def write(path: Path, columns: dict[str, np.ndarray]) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def judged(columns: dict[str, np.ndarray]) -> list[tuple[int, Judgement]]:
-    """Time in milliseconds and judgement of every row that ends a window, the whole table at once."""
-    times = (START_MS + 1000 * np.arange(ROWS)) * 10**6
-    table = align({name: (times, values) for name, values in columns.items()}, AlignPolicy())
-    scorer = Scorer(PACKAGE.manifest, Session(PACKAGE.model))
-    times_ms = (table.times_ns // 10**6).tolist()
-    return list(zip(times_ms[PACKAGE.manifest.window - 1 :], scorer.judge_table(table.rows), strict=True))
+def judged(csv: Path) -> list[dict[str, Any]]:
+    """Every judged row of ``edgead detect --model``."""
+    lines = edgead("detect", csv, "--model", csv.parent / "pump.zip", "--format", "json").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert len(rows) == ROWS
+    return [row for row in rows if row["phase"] == "ready"]
 
 
-def expected_events(rows: list[tuple[int, Judgement]]) -> list[dict[str, object]]:
+def expected_events(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Episodes by the rule of the documents, written down once more."""
     events, since, told, quiet = [], 0, 0, 0
-    for ts, judgement in rows:
-        kind = ""
-        if judgement.is_anomaly:
+    for row in rows:
+        kind, ts = "", row["ts"]
+        if row["is_anomaly"]:
             quiet = 0
             if not since:
                 kind, since, told = "open", ts, ts
@@ -100,39 +98,19 @@ def expected_events(rows: list[tuple[int, Judgement]]) -> list[dict[str, object]
             quiet += 1
             kind = "close" if quiet == CLOSE_AFTER else ""
         if kind:
-            events.append(_event(kind, since, ts, judgement))
+            identity = event_id("gw1", "group/pump1", since * 10**6)
+            events.append(row | {"v": 1, "id": identity, "group": "pump1", "event": kind, "since": since})
         since = 0 if kind == "close" else since
     return events
 
 
-def _event(kind: str, since: int, ts: int, judgement: Judgement) -> dict[str, object]:
-    top = [
-        {"variable": each.variable, "contribution": each.contribution, "changed": list(each.changed)}
-        for each in judgement.interpretation(NAMES)
-    ]
-    return {
-        "v": 1,
-        "ts": ts,
-        "id": event_id("gw1", "group/pump1", since * 10**6),
-        "group": "pump1",
-        "is_anomaly": judgement.is_anomaly,
-        "severity": judgement.severity,
-        "score": judgement.score,
-        "phase": "ready",
-        "event": kind,
-        "since": since,
-        "model": "pump@1.0.0",
-        "top": top,
-    }
-
-
-def told(heard: Heard, leaf: str) -> list[dict[str, object]]:
+def told(heard: Heard, leaf: str) -> list[dict[str, Any]]:
     return [
         json.loads(body) for topic, body in list(heard.messages) if topic == f"edgead/gw1/group/pump1/{leaf}"
     ]
 
 
-def events_of(heard: Heard) -> list[dict[str, object]]:
+def events_of(heard: Heard) -> list[dict[str, Any]]:
     """Group events, each once, in order."""
     topics = ("edgead/gw1/group/pump1/anomaly", "edgead/gw1/replay/group/pump1/anomaly")
     found = [bare(json.loads(body)) for topic, body in list(heard.messages) if topic in topics]
@@ -152,9 +130,11 @@ def test_a_replayed_recording_gives_the_group_events_of_the_whole_table(tmp_path
     csv, config = tmp_path / "recording.csv", configure(tmp_path, broker.port)
     columns = recording()
     write(csv, columns)
-    expected = expected_events(judged(columns))
+    expected = expected_events(judged(csv))
     assert {event["event"] for event in expected} == {"open", "update", "close"}
-    assert any(event["top"] and event["top"][0]["variable"] == "current" for event in expected)  # type: ignore[index]
+    assert {event["top"][0]["variable"] for event in expected if event["is_anomaly"]} == {"current"}
+    assert all(len(event["top"]) == len(NAMES) for event in expected)
+    assert any(event["top"][0]["changed"] for event in expected)
 
     with Heard(broker.port, ["edgead/#"]) as heard, AgentProcess(config, tmp_path / "agent.log") as agent:
         edgead("replay", csv, "--topic", "plant/pump1/{column}", "--port", broker.port)
@@ -176,9 +156,9 @@ def test_a_replayed_recording_gives_the_group_events_of_the_whole_table(tmp_path
 
 def test_a_killed_agent_tells_the_same_group_events(tmp_path: Path, broker: Mosquitto):
     config, columns = configure(tmp_path, broker.port), recording()
-    expected = expected_events(judged(columns))
-    parts = [tmp_path / f"part{number}.csv" for number in range(3)]
     write(tmp_path / "whole.csv", columns)
+    expected = expected_events(judged(tmp_path / "whole.csv"))
+    parts = [tmp_path / f"part{number}.csv" for number in range(3)]
     head, *lines = (tmp_path / "whole.csv").read_text().splitlines()
     for part, chosen in zip(parts, (lines[:430], lines[430:480], lines[480:]), strict=True):
         part.write_text("\n".join([head, *chosen]) + "\n")

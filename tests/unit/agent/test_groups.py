@@ -10,9 +10,10 @@ from edgead.agent.groups import Groups
 from edgead.agent.models import Model, Windowed
 from edgead.config import Config, parse
 from edgead.errors import InvalidInput, ModelPackageError
-from edgead.multivariate import Scorer
+from edgead.multivariate import Scorer, interpretation
 from edgead.onnx import Session
 from edgead.package import read_package
+from edgead.registry import Registry
 from edgead.simulate import PUMP, simulate
 from edgead.stream import Engine
 from tests import packages
@@ -73,6 +74,19 @@ def test_a_package_that_cannot_be_used_is_told_and_the_others_work(
     assert list(engine.groups) == ["group/good"]
 
 
+def test_an_installed_model_is_found_by_its_name_and_the_active_package_is_taken(folder: Path):
+    text = f'[node]\nstate_dir = "state"\n{SERIES}' + block("a", "pump")
+    config = parse(text.encode(), folder / "gw.toml")
+    engine = Engine(config.engine)
+    groups = Groups(config, engine)
+    assert groups.problems == ["group a: off: pump: no active package"]
+    registry = Registry(folder / "state" / "models")
+    registry.activate("pump", registry.install(packages.PUMP).id)
+    assert groups.load(config) == ({"group/a"}, set())
+    assert groups.problems == []
+    assert groups.models == {"pump@1.0.0": PACKAGE.sha256}
+
+
 def test_other_variables_than_the_models_are_told(folder: Path):
     config = config_of(folder, block("a", "pump.zip", ("flow", "pressure")))
     (problem,) = Groups(config, Engine(config.engine)).problems
@@ -125,7 +139,7 @@ def test_a_window_row_by_row_judges_as_the_scorer_the_whole_table_also_when_dump
         assert made is not None
         assert (made.score, made.severity) == (wanted.score, wanted.severity)
         told = [(each.variable, each.contribution, each.changed) for each in made.top]
-        top = wanted.interpretation(NAMES, 2)
+        top = interpretation(NAMES, wanted.contributions, wanted.correlation_change, 2)
         assert told == [(each.variable, each.contribution, each.changed) for each in top]
 
 
