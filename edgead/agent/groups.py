@@ -1,10 +1,9 @@
 """The groups of a configuration, brought into the engine with the models they ask for.
 
-A group that cannot be had is told, in the log and in `health`, and left out: the agent runs on.  Nothing of the models
+A group that cannot be had is left out, with the reason: the agent runs on.  Nothing of the models
 (numpy, onnxruntime) is imported before a configuration has a group.
 """
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,6 @@ from edgead.stream import Engine
 if TYPE_CHECKING:
     from edgead.agent.models import Model
     from edgead.package import ModelPackage
-
-log = logging.getLogger("edgead")
 
 #: Folder of the installed models in the state directory.
 MODELS = "models"
@@ -36,12 +33,14 @@ class Groups:
     ----------
     models : dict of str to str
         Name and version of each model in use -> SHA-256 of its package.
+    refused : dict of str to str
+        Id of each group that is off -> why, in words.
     """
 
     def __init__(self, config: Config, engine: Engine) -> None:
         self.models: dict[str, str] = {}
         self._engine = engine
-        self._refused: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
         self._loaded: dict[str, Model] = {}
         self.load(config)
 
@@ -54,7 +53,7 @@ class Groups:
             Names (``group/{id}``) of the groups that are there, and of those that are gone.
         """
         before = set(self._engine.groups)
-        self._refused.clear()
+        self.refused.clear()
         models: dict[str, Model] = {}
         for group in config.group:
             try:
@@ -64,9 +63,8 @@ class Groups:
             except ImportError as error:
                 reason = f"groups need onnxruntime: {error}"
             if reason is not None:
-                self._refused[group.id] = reason
-                log.error("group is off", extra={"fields": {"group": group.id, "reason": reason}})
-        wanted = {f"{GROUP_PREFIX}{group.id}" for group in config.group if group.id not in self._refused}
+                self.refused[group.id] = reason
+        wanted = {f"{GROUP_PREFIX}{group.id}" for group in config.group if group.id not in self.refused}
         for name in before - wanted:
             self._engine.remove_group(name.removeprefix(GROUP_PREFIX))
         self._loaded = models
@@ -97,7 +95,7 @@ class Groups:
         """What is off, and why, in words."""
         failing = {place: model.failure for place, model in self._loaded.items() if model.failure}
         return [
-            *(f"group {group_id}: off: {reason}" for group_id, reason in self._refused.items()),
+            *(f"group {group_id}: off: {reason}" for group_id, reason in self.refused.items()),
             *(f"model {place}: {reason}" for place, reason in failing.items()),
         ]
 

@@ -75,6 +75,7 @@ class Agent:
         self.vitals: Vitals | None = None
         self._link = link
         self._clock = clock
+        self._tell_refused()
         self._commands = Commands(self.topics, dict.fromkeys(("relearn", "mute", "unmute"), self._obey))
         self._counts: Counter[str] = Counter()
         self._connected = False
@@ -275,10 +276,15 @@ class Agent:
                 self.engine.configure(series_id, settings)
                 changed.add(series_id)
         fresh, gone = self.groups.load(config)
+        self._tell_refused()
         self.saving.retire([*removed, *gone])
         self._link.start(self.intake.filters)
         self.outgoing.changed({*changed, *removed, *fresh, *gone})
         log.info("configuration taken", extra={"fields": {"changed": len(changed), "removed": len(removed)}})
+
+    def _tell_refused(self) -> None:
+        for group_id, reason in self.groups.refused.items():
+            log.error("group is off", extra={"fields": {"group": group_id, "reason": reason}})
 
     # ------------------------------------------------------------------ out
 

@@ -71,6 +71,9 @@ def _summary(config: "Config") -> list[str]:
         count, each = _block_series(config, block), _series_bytes(block)
         total, most = total + count * each, most + count
         lines.append(f"series   {_describe(block)}, {count} at most, {show_size(each)} each")
+    for group in config.group:
+        variables = f"{len(group.variables)} variable{'s' * (len(group.variables) != 1)}"
+        lines.append(f"group    {group.id}: {variables} judged together by the model {group.model}")
     most = min(most, config.limits.max_series)
     lines.append(
         f"memory   at most {show_size(min(total, budget))} for {most} series (budget {show_size(budget)})"
@@ -126,9 +129,18 @@ def _notes(config: "Config") -> list[str]:
     wanted = sum(_block_series(config, block) * _series_bytes(block) for block in config.series)
     if wanted > config.limits.memory_budget:
         notes.append("not all of these series fit limits.memory_budget; those that come last are refused")
+    notes += _group_notes(config)
     named = sum(len(block.values) for block in config.series if _is_literal(block))
     if named > config.limits.max_series:
         notes.append(
             f"{named} series are named here, more than limits.max_series = {config.limits.max_series}"
         )
     return notes
+
+
+def _group_notes(config: "Config") -> list[str]:
+    """Groups that would be off; their models are loaded as the agent would."""
+    from edgead.agent.groups import Groups
+    from edgead.stream import Engine
+
+    return Groups(config, Engine(config.engine)).problems if config.group else []

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgead.config import Config
     from edgead.store import StoreView
     from edgead.stream import Engine
+    from edgead.stream.group import Group
     from edgead.stream.series import Series
 
 _COLUMNS = ("series", "phase", "last reading", "value", "expected", "score", "from")
@@ -37,35 +38,39 @@ def status(config_file: str, as_json: bool) -> None:
     config = load(config_file)
     view = Store.read_only(Path(config.node.state_dir))
     try:
-        engine = restore(config, view)
-        series = sorted(engine.series.values(), key=lambda each: each.series_id)
-        if as_json:
-            _print_json(config, view, series)
-        else:
-            _print_text(config, view, series)
+        engine, problems = restore(config, view)
+        show = _print_json if as_json else _print_text
+        show(config, view, engine, problems)
     finally:
         view.close()
 
 
-def restore(config: "Config", view: "StoreView") -> "Engine":
-    """The engine as the agent would restore it now."""
+def restore(config: "Config", view: "StoreView") -> tuple["Engine", list[str]]:
+    """The engine as the agent would restore it now, and which groups it would have to leave out, and why."""
+    from edgead.agent.groups import Groups
     from edgead.agent.intake import Intake
     from edgead.bridge.topics import Topics
     from edgead.stream import Engine
 
     engine = Engine(config.engine)
     intake = Intake(config, Topics(config.node.id, config.mqtt.topic_root), engine)
+    groups = Groups(config, engine)
     snapshots = {series_id: (seq, state) for series_id, seq, state in view.snapshots()}
     engine.restore(snapshots, view.journal(), intake.settings_for)
-    return engine
+    return engine, groups.problems
 
 
-def _print_text(config: "Config", view: "StoreView", series: list["Series"]) -> None:
+def _by_id(engine: "Engine") -> list["Series"]:
+    return sorted(engine.series.values(), key=lambda each: each.series_id)
+
+
+def _print_text(config: "Config", view: "StoreView", engine: "Engine", problems: list[str]) -> None:
     from collections import Counter
 
     from edgead.cli.results import aligned
     from edgead.config.units import show_duration, show_size
 
+    series = _by_id(engine)
     phases = Counter(each.phase for each in series)
     spool = view.spool_stats()
     counted = ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items()))
@@ -77,12 +82,24 @@ def _print_text(config: "Config", view: "StoreView", series: list["Series"]) -> 
         waiting += f", the oldest for {show_duration(age_s * 10**9)}"
     click.echo(f"spool   {waiting}, {spool.dropped} were dropped")
     click.echo(f"journal {view.journal_rows} entries ({show_size(view.journal_bytes)})")
-    for notice in view.notices:
+    for notice in [*view.notices, *problems]:
         click.echo(f"note: {notice}")
     if series:
         click.echo()
-        for line in aligned([_COLUMNS, *map(_cells, series)]):
+        for line in aligned([_COLUMNS, *map(_cells, series), *map(_group_cells, engine.groups.values())]):
             click.echo(line)
+
+
+def _group_cells(group: "Group") -> tuple[str, ...]:
+    from edgead.cli.results import iso
+
+    verdict, phase = group.verdict, str(group.phase)
+    if phase == "learning":
+        phase = f"learning ({group.model.needed} to go)"
+    if group.episode.is_open:
+        phase = f"{phase}, anomaly since {iso(group.episode.since_ns)}"
+    judged = ("none", "") if verdict is None else (iso(verdict.time_ns), f"{verdict.score:.3g}")
+    return (group.name, phase, judged[0], "", "", judged[1], group.model.name)
 
 
 def _cells(series: "Series") -> tuple[str, ...]:
@@ -100,10 +117,10 @@ def _cells(series: "Series") -> tuple[str, ...]:
     return (series.series_id, phase, *judged, series.source)
 
 
-def _print_json(config: "Config", view: "StoreView", series: list["Series"]) -> None:
+def _print_json(config: "Config", view: "StoreView", engine: "Engine", problems: list[str]) -> None:
     import msgspec
 
-    from edgead.bridge.messages import state_message
+    from edgead.bridge.messages import group_state_message, state_message
 
     rows = [
         {
@@ -114,13 +131,25 @@ def _print_json(config: "Config", view: "StoreView", series: list["Series"]) -> 
             "open_since": each.episode.since_ns // 10**6 if each.episode.is_open else None,
             "last": None if each.verdict is None else state_message(each.verdict),
         }
-        for each in series
+        for each in _by_id(engine)
+    ]
+    groups = [
+        {
+            "group": each.group_id,
+            "model": each.model.name,
+            "phase": each.phase,
+            "needed": each.model.needed,
+            "open_since": each.episode.since_ns // 10**6 if each.episode.is_open else None,
+            "last": None if each.verdict is None else group_state_message(each.verdict),
+        }
+        for each in engine.groups.values()
     ]
     body = {
         "node": config.node.id,
         "series": rows,
+        "groups": groups,
         "spool": view.spool_stats(),
         "journal": {"entries": view.journal_rows, "bytes": view.journal_bytes},
-        "notices": view.notices,
+        "notices": [*view.notices, *problems],
     }
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(body)) + b"\n")

@@ -81,7 +81,7 @@ def _explain(config: "Config", series_id: str, at_ns: int | None) -> "Explanatio
 
     view = Store.read_only(Path(config.node.state_dir))
     try:
-        known = restore(config, view).series
+        known = restore(config, view)[0].series
         if series_id not in known:
             near = get_close_matches(series_id, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; there are {len(known)}, see edgead status"

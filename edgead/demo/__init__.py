@@ -154,7 +154,9 @@ def _play(scenario: Scenario, seconds: int, seed: int, run_agent: AgentRunner) -
     seen = watch.Watch(stage.NODE)
     speed = scenario.rows / seconds
     with tempfile.TemporaryDirectory(prefix="edgead-demo-") as folder, stage.embedded_broker() as port:
-        config = stage.write_config(Path(folder), port, window=WINDOW, sensitivity=SENSITIVITY)
+        config = stage.write_config(
+            Path(folder), port, window=WINDOW, sensitivity=SENSITIVITY, model=stage.pump_model()
+        )
         screen = Screen(scenario, stage.headlines(scenario, seed, port, seconds))
         with Listener(
             stage.LOOPBACK, port, seen.topics, seen.on_message, client_id="demo-screen"

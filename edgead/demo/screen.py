@@ -10,11 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from edgead.demo.scoring import FALSE_PER_1000, FOUND_SHARE, Grade
-from edgead.demo.watch import Anomaly, State, Watch
+from edgead.demo.watch import Anomaly, State, Watch, Whole
 from edgead.simulate import Label, Scenario
 
 RECENT, FALSE_SHOWN, MIN_SHOWN = 6, 5, 8
 PLAIN_EVERY_S = 5.0
+#: Variables named as the cause of an anomaly of the whole.
+CAUSES = 3
 
 
 def clock(time_ns: int) -> str:
@@ -84,12 +86,13 @@ class Screen:
         seen : Watch
             What the agent has told.
         """
-        states, anomalies = seen.states(), seen.anomalies()
+        states, anomalies, wholes = seen.states(), seen.anomalies(), seen.wholes()
         progress = self._progress(elapsed_s, row, states, len(anomalies))
         if self._live is not None:
-            self._live.update(self.picture(progress, row, states, anomalies), refresh=True)
+            self._live.update(self.picture(progress, row, states, anomalies, wholes), refresh=True)
         else:
             self._plain(elapsed_s, progress, anomalies)
+            self._plain_wholes(wholes)
 
     def _plain(self, elapsed_s: float, progress: str, anomalies: list[Anomaly]) -> None:
         for anomaly in anomalies:
@@ -99,6 +102,13 @@ class Screen:
         if elapsed_s >= self._next_plain_s:
             self._next_plain_s = elapsed_s + PLAIN_EVERY_S
             self.say(progress)
+
+    def _plain_wholes(self, wholes: list[Whole]) -> None:
+        """Each once it is over, when its highest score is known."""
+        for whole in wholes:
+            if whole.closed_ns is not None and whole.id not in self._told:
+                self._told.add(whole.id)
+                self.say("  " + self._describe_whole(whole))
 
     def _progress(self, elapsed_s: float, row: int, states: dict[str, State], anomalies: int) -> str:
         rows, width = self._scenario.rows, len(self._scenario.columns)
@@ -119,6 +129,22 @@ class Screen:
             + (f"<- {label.kind} {label.size:+.1f}" if label else "no fault")
         )
 
+    def _describe_whole(self, whole: Whole) -> str:
+        causes = ", ".join(f"{name} {share:.0%}" for name, share in whole.causes[:CAUSES])
+        changed = f"; correlations changed: {', '.join(whole.changed[:CAUSES])}" if whole.changed else ""
+        until_ns = whole.closed_ns or whole.opened_ns
+        faults = ", ".join(
+            f"{label.series_id.partition('.')[2]} {label.kind} {label.size:+.1f}"
+            for label in self._scenario.labels
+            if label.series_id.startswith(f"{whole.group}.")
+            and label.start_ns <= until_ns
+            and whole.opened_ns <= label.end_ns + 10 * self._scenario.step_ns
+        )
+        return (
+            f"{clock(whole.opened_ns)} {whole.group} as a whole, score {whole.score:.1f}: {causes}{changed}  "
+            + (f"<- {faults}" if faults else "no fault")
+        )
+
     def _fault_at(self, series_id: str, time_ns: int) -> Label | None:
         for label in self._scenario.labels:
             if (
@@ -130,7 +156,14 @@ class Screen:
 
     # ------------------------------------------------------------------ the table
 
-    def picture(self, progress: str, row: int, states: dict[str, State], anomalies: list[Anomaly]) -> Group:
+    def picture(
+        self,
+        progress: str,
+        row: int,
+        states: dict[str, State],
+        anomalies: list[Anomaly],
+        wholes: list[Whole],
+    ) -> Group:
         """The whole screen at one moment; on a low terminal the series that are busy go first."""
         open_series = {anomaly.series for anomaly in anomalies if anomaly.closed_ns is None}
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -138,7 +171,7 @@ class Screen:
             right = name in ("value", "expected", "band")
             table.add_column(name, justify="right" if right else "left", no_wrap=True)
         faults = {each: self._fault_at(each, self._time_of(row)) for each in self._scenario.columns}
-        room = max(MIN_SHOWN, self._console.height - RECENT - 7)
+        room = max(MIN_SHOWN, self._console.height - RECENT - 8)
         busy = sorted(faults, key=lambda each: each not in open_series and faults[each] is None)
         for series_id in [each for each in faults if each in busy[:room]]:
             state, label = states.get(series_id, State()), faults[series_id]
@@ -154,7 +187,8 @@ class Screen:
             )
         lines = [self._describe(anomaly) for anomaly in anomalies[-RECENT:]]
         recent = Text("\n".join(["recent anomalies", *lines, *[""] * (RECENT - len(lines))]), no_wrap=True)
-        return Group(Text(progress, no_wrap=True), table, recent)
+        whole = Text(self._describe_whole(wholes[-1]) if wholes else "", no_wrap=True)
+        return Group(Text(progress, no_wrap=True), table, recent, whole)
 
 
 def report(grade: Grade) -> list[str]:

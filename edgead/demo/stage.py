@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgead.errors import BridgeError, EdgeADError
-from edgead.simulate import Scenario
+from edgead.simulate import PUMP, Scenario
 
 LOOPBACK = "127.0.0.1"
 NODE = "demo"
+#: The machine whose variables are also judged together.
+WHOLE = "pump1"
 
 #: What the agent is told.  One block makes every series as its topic appears.
 _CONFIG = """\
@@ -41,6 +43,20 @@ interval = "1s"
 window = {window}
 sensitivity = {sensitivity}
 """
+
+#: And the model that judges the variables of one pump together.
+_GROUP = """
+[[group]]
+id = "{machine}"
+model = "{model}"
+variables = {{ {variables} }}
+"""
+
+
+def pump_model() -> Path | None:
+    """The pump's model package where the demo runs from a checkout; a wheel does not hold it."""
+    path = Path(__file__).resolve().parents[2] / "models" / "pump.zip"
+    return path if path.is_file() else None
 
 
 def missing_packages() -> list[str]:
@@ -76,15 +92,28 @@ def headlines(scenario: Scenario, seed: int, port: int, seconds: float) -> list[
         "and the agent knows nothing of them.",
         f"Broker: iotcore on {LOOPBACK}:{port}.  Plant time: {rows} rows of {step_s:g} s, "
         f"{rows * step_s / seconds:.0f} times faster than the clock.",
+        *(
+            [f"A trained model judges the variables of {WHOLE} together, and names the cause."]
+            if pump_model()
+            else []
+        ),
         "It ends by itself; Ctrl-C ends it sooner.",
         "",
     ]
 
 
-def write_config(folder: Path, port: int, *, window: int, sensitivity: int) -> Path:
-    """Write the agent's configuration; its state goes into the same folder."""
+def write_config(
+    folder: Path, port: int, *, window: int, sensitivity: int, model: Path | None = None
+) -> Path:
+    """Write the agent's configuration; its state goes into the same folder.
+
+    With the pump's model, the variables of the first pump are judged together as well.
+    """
     path = folder / "demo.toml"
     text = _CONFIG.format(node=NODE, host=LOOPBACK, port=port, window=window, sensitivity=sensitivity)
+    if model is not None:
+        variables = ", ".join(f'{name} = "{WHOLE}.{name}"' for name in PUMP.sensors)
+        text += _GROUP.format(machine=WHOLE, model=model.as_posix(), variables=variables)
     path.write_text(text, encoding="utf-8")
     return path
 

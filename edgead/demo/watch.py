@@ -38,6 +38,26 @@ class Anomaly(msgspec.Struct):
     score: float
 
 
+class Whole(msgspec.Struct):
+    """One episode of a group of variables as last told; the causes are those of its highest score.
+
+    Attributes
+    ----------
+    causes : list of (str, float)
+        Variables and their shares of the score, greatest first.
+    changed : list of str
+        Variables whose correlations changed.
+    """
+
+    id: str
+    group: str
+    opened_ns: int
+    closed_ns: int | None
+    score: float
+    causes: list[tuple[str, float]]
+    changed: list[str]
+
+
 class Watch:
     """Takes messages on any thread, shows copies on another.
 
@@ -63,11 +83,14 @@ class Watch:
             f"{root}/series/+/state",
             f"{root}/series/+/anomaly",
             f"{root}/replay/series/+/anomaly",
+            f"{root}/group/+/anomaly",
+            f"{root}/replay/group/+/anomaly",
         )
         self.online = self.answered = False
         self._lock = threading.Lock()
         self._states: dict[str, State] = {}
         self._anomalies: dict[str, Anomaly] = {}
+        self._wholes: dict[str, Whole] = {}
         self._told: set[tuple[str, str, int]] = set()
 
     def on_message(self, topic: str, payload: bytes) -> None:
@@ -96,6 +119,9 @@ class Watch:
         if key in self._told:
             return
         self._told.add(key)
+        if "group" in message:
+            self._on_group_event(message)
+            return
         at_ns = message["ts"] * 1_000_000
         anomaly = self._anomalies.get(message["id"])
         if anomaly is None:
@@ -113,6 +139,24 @@ class Watch:
         elif message["event"] == "close":
             anomaly.closed_ns = at_ns
         anomaly.score = max(anomaly.score, message["score"])
+
+    def _on_group_event(self, message: dict[str, Any]) -> None:
+        at_ns = message["ts"] * 1_000_000
+        whole = self._wholes.setdefault(
+            message["id"], Whole(message["id"], message["group"], at_ns, None, 0.0, [], [])
+        )
+        if message["event"] == "close":
+            whole.closed_ns = at_ns
+        elif message["score"] > whole.score:
+            whole.score = message["score"]
+            whole.causes = [(each["variable"], each["contribution"]) for each in message["top"]]
+            whole.changed = list(message["top"][0]["changed"])
+
+    def wholes(self) -> list[Whole]:
+        """Every episode of a group, in order of opening."""
+        with self._lock:
+            copies = [msgspec.structs.replace(whole) for whole in self._wholes.values()]
+        return sorted(copies, key=lambda whole: whole.opened_ns)
 
     def states(self) -> dict[str, State]:
         """The last state of every series."""

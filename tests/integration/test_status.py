@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from edgead.agent.groups import Groups
 from edgead.agent.intake import Intake
 from edgead.agent.saving import Saving
 from edgead.bridge.inbox import Incoming
 from edgead.bridge.topics import Topics
 from edgead.cli import call
 from edgead.config import Config, load
+from edgead.simulate import PUMP, simulate
 from edgead.stream import Engine
+from tests import packages
 
 S = 10**9
 START_NS = 1_700_000_000 * S
@@ -112,3 +115,41 @@ def test_a_series_no_longer_configured_is_left_out(device: Device, config: Path,
     device.saving.commit(START_NS)
     config.write_text(CONFIG.split('[[series]]\ntopic = "raw')[0])
     assert [series["series"] for series in status(config, capfd)["series"]] == ["press1.temp"]
+
+
+def test_groups_are_shown_with_their_phase_and_what_is_off(config: Path, capfd):
+    (config.parent / "pump.zip").write_bytes(packages.PUMP)
+    variables = ", ".join(f'{name} = "pump1.{name}"' for name in PUMP.sensors)
+    group = 'variables = {{ {0} }}\nmodel = "{1}.zip"\n'
+    config.write_text(
+        f'{CONFIG}[[group]]\nid = "pump1"\n{group.format(variables, "pump")}'
+        f'[[group]]\nid = "gone"\n{group.format(variables, "none")}'
+    )
+    loaded = load(config)
+    device = Device(loaded)
+    Groups(loaded, device.engine)
+    columns = simulate(PUMP, 310, seed=3)
+    for second in range(310):
+        for name, column in columns.items():
+            body = {"ts": START_NS // 10**6 + second * 1000, "value": float(column.values[second])}
+            device.take(f"plant/pump1/{name}", json.dumps(body), second)
+        if second == 100:
+            device.saving.commit(START_NS)
+    device.saving.commit(START_NS)
+    shown = status(config, capfd)
+    (pump,) = shown["groups"]
+    assert (pump["group"], pump["model"], pump["phase"], pump["needed"]) == (
+        "pump1",
+        "pump@1.0.0",
+        "ready",
+        0,
+    )
+    assert pump["last"]["ts"] == START_NS // 10**6 + 307_000  # the last two seconds may still be under way
+    assert [notice for notice in shown["notices"] if notice.startswith("group gone: off: ")]
+    call(["status", "-c", str(config)])
+    assert "group/pump1" in capfd.readouterr().out
+    call(["check", "-c", str(config)])
+    printed = capfd.readouterr().out
+    assert "group    pump1: 5 variables judged together by the model" in printed
+    assert "note: group gone: off: " in printed
+    device.saving.close()

@@ -35,6 +35,12 @@ def event(kind, ts_s, series="pump.flow", score=2.0, name="id-1"):
     )
 
 
+def whole_event(kind, ts_s, score, *causes):
+    top = [{"variable": name, "contribution": share, "changed": ["flow"]} for name, share in causes]
+    told = {"id": "g-1", "event": kind, "ts": ts_s * 1000, "group": "pump", "score": score, "top": top}
+    return msgspec.json.encode(told)
+
+
 # ---------------------------------------------------------------------- settings
 
 
@@ -165,6 +171,38 @@ def test_without_a_terminal_it_says_plain_lines_and_each_anomaly_once(scenario, 
     assert "\x1b" not in out
 
 
+def test_an_anomaly_of_the_whole_is_told_once_with_the_causes_of_its_highest_score(scenario, capsys):
+    label = next(each for each in scenario.labels if each.series_id == "pump.flow")
+    first_s = label.start_ns // S
+    watch = Watch("demo")
+    steps = [
+        ("open", 1, 1.2, ("pressure", 1.0)),
+        ("update", 2, 4.0, ("flow", 0.9), ("pressure", 0.1)),
+        ("update", 3, 2.0, ("current", 1.0)),
+        ("close", 9, 0.3, ("current", 1.0)),
+    ]
+    with Screen(scenario, []) as screen:
+        for kind, second, *rest in steps:
+            screen.show(0.0, 0, watch)
+            watch.on_message("edgead/demo/group/pump/anomaly", whole_event(kind, first_s + second, *rest))
+        screen.show(1.0, 1, watch)
+        screen.show(2.0, 2, watch)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "as a whole" in line]
+    assert "score 4.0: flow 90%, pressure 10%; correlations changed: flow  <- " in line
+    assert f"flow {label.kind} {label.size:+.1f}" in line
+    assert watch.anomalies() == []  # graded are the series
+
+
+def test_the_pump_is_judged_as_a_whole_where_its_model_is_there(tmp_path):
+    model = stage.pump_model()
+    assert model is not None
+    config = load(stage.write_config(tmp_path, 1883, window=360, sensitivity=80, model=model))
+    (group,) = config.group
+    assert group.id == "pump1"
+    assert set(group.variables) == set(sim.PUMP.sensors)
+    assert set(group.variables.values()) <= set(plant_of(5).columns)
+
+
 def test_the_table_shows_every_series_the_fault_and_the_alarm(scenario):
     from rich.console import Console
 
@@ -177,7 +215,7 @@ def test_the_table_shows_every_series_the_fault_and_the_alarm(scenario):
     row = (label.start_ns - scenario.start_ns) // scenario.step_ns
     console = Console(width=140, record=True, force_terminal=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
-        console.print(screen.picture("now", row, watch.states(), watch.anomalies()))
+        console.print(screen.picture("now", row, watch.states(), watch.anomalies(), watch.wholes()))
         text = console.export_text()
     for series_id in scenario.columns:
         assert series_id in text
