@@ -4,11 +4,18 @@ A session runs on one thread without the memory arena, so a model costs its own 
 the same answer on the same machine.
 """
 
+import os
+
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from edgead.errors import ModelPackageError
+
+# Wheels of onnxruntime (seen in 1.32) report to their maker and keep an id in the temporary folder, from the import
+# on.  What a device does is nobody's business; the variable is read when onnxruntime is loaded.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime
 
 Array = NDArray[np.float32]
 
