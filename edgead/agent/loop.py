@@ -81,6 +81,7 @@ class Agent:
         self._connected = False
         self._away_because = "not yet"
         self._doubt = ""
+        self._spool_dropped = saving.spool_stats().dropped
         self._told_kinds: list[str] = []
         self._reload: Callable[[], Config] | None = None
         self._stopping = False
@@ -363,7 +364,7 @@ class Agent:
             ts=now_ns // 10**6,
             clock=self._clock.trust,
             connected=self._connected,
-            problems=self._problems(),
+            problems=self._problems(spool.dropped),
             loop_lag_ms=lag_s * 1e3,
             inbox=self._link.inbox.waiting,
             inbox_limit=self.config.limits.inbox,
@@ -389,8 +390,11 @@ class Agent:
             uptime_s=now_s - self._started_s,
         )
 
-    def _problems(self) -> list[str]:
+    def _problems(self, spool_dropped: int) -> list[str]:
         problems = list(self.saving.problems)
+        if spool_dropped > self._spool_dropped:
+            problems.append(f"spool: full, {spool_dropped - self._spool_dropped} events were just dropped")
+        self._spool_dropped = spool_dropped
         if not self._connected:
             problems.append(f"broker: not connected: {self._away_because}")
         if refused := descriptors_gone():

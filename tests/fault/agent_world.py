@@ -31,6 +31,11 @@ listen = "127.0.0.1:{http}"
 max_series = 20
 inbox = {inbox}
 [[series]]
+topic = "plant/{{machine}}/calm"
+id = "{{machine}}.calm"
+window = 64
+sensitivity = 0
+[[series]]
 topic = "plant/{{machine}}/{{variable}}"
 id = "{{machine}}.{{variable}}"
 window = 64
@@ -82,7 +87,7 @@ class World:
         folder: Path,
         *,
         shipped: bool = True,
-        rows: int = 3000,
+        rows: int = 20_000,
         inbox: int = 10_000,
         keepalive: str = "30s",
         env: dict[str, str] | None = None,
@@ -121,7 +126,9 @@ class World:
 
     def send(self, count: int) -> None:
         """Publish the next rows of the signal."""
-        for value in self._rows[self._sent : self._sent + count]:
+        part = self._rows[self._sent : self._sent + count]
+        assert len(part) == count, "the signal is too short"
+        for value in part:
             body = {"ts": START_MS + self._sent * 1000, "value": value}
             self._sent += 1
             self.publisher.publish("plant/press/v0", json.dumps(body).encode())
