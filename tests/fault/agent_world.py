@@ -58,8 +58,9 @@ def problems(http: int) -> list[str]:
     try:
         with urlopen(f"http://127.0.0.1:{http}/healthz", timeout=5) as answer:
             return list(json.loads(answer.read())["problems"])
-    except HTTPError as answer:
-        return list(json.loads(answer.read())["problems"])
+    except HTTPError as unwell:
+        with unwell as answer:
+            return list(json.loads(answer.read())["problems"])
     except OSError:
         return ["no answer"]
 
