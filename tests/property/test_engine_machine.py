@@ -225,7 +225,7 @@ class EngineMachine(RuleBasedStateMachine):
 
 
 TestEngineMachine = EngineMachine.TestCase
-TestEngineMachine.pytestmark = [pytest.mark.campaign, pytest.mark.timeout(0 if SOAK else 300)]
+TestEngineMachine.pytestmark = [pytest.mark.campaign, pytest.mark.timeout(0 if SOAK else 900)]
 TestEngineMachine.settings = settings(
     parent=settings.get_profile("edgead"), max_examples=3000 if SOAK else 100, stateful_step_count=50
 )
