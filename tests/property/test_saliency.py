@@ -29,8 +29,12 @@ def test_double_equals_the_twin(n, seed, offset, scale):
 @given(LENGTHS, SEEDS, SCALES)
 def test_float_equals_the_twin(n, seed, scale):
     x = (scale * noise(n, seed)).astype(np.float32)
-    wanted = naive.saliency(x.astype(float), epsilon=np.finfo(np.float32).eps)
-    assert np.abs(native.saliency(x) - wanted).max() <= 1e-5 * wanted.max()
+    epsilon = np.finfo(np.float32).eps
+    wanted = naive.saliency(x.astype(float), epsilon=epsilon)
+    amplitude = np.abs(np.fft.fft(x.astype(float)))[1:]
+    # a bin near zero has a direction that rounding decides: its error is that of the largest bin over its own size
+    ill_conditioned = np.minimum(epsilon * amplitude.max() / np.maximum(amplitude, 1e-300), 2).mean()
+    assert np.abs(native.saliency(x) - wanted).max() <= 1e-5 * wanted.max() + 4 * ill_conditioned
 
 
 @given(LENGTHS, SEEDS, st.sampled_from([0.0, 1.0, -300.0]), SCALES)
