@@ -113,6 +113,7 @@ def run_through(folder: Path, seed: int, disturb: Disturb, *, persistent: bool =
         csv, config, expected = undisturbed(folder, proxy.port)
         agent = AgentProcess(config, folder / "agent.log")
         agent.start()
+        wait_for_subscription(broker.port, heard)
         replay = Replay(csv, broker.port, "plant/press/v0")
         replay.start()
         disturb(Run(broker, proxy, heard, agent, replay, persistent), rng)
@@ -129,14 +130,26 @@ def run_through(folder: Path, seed: int, disturb: Disturb, *, persistent: bool =
         assert heard.events("press.v0") == sorted(expected, key=in_order)
 
 
+def wait_for_subscription(port: int, heard: Heard) -> None:
+    """Wait until the agent answers a command: what is published before it has subscribed reaches nobody."""
+    topic = f"edgead/gw1/cmd/ping/r{len(heard.messages)}"
+
+    def answered() -> bool:
+        with Publisher("127.0.0.1", port) as publisher:
+            publisher.publish(topic, b"")
+            publisher.drain()
+        time.sleep(0.2)
+        return any(each == f"{topic}/status" for each, _ in heard.messages)
+
+    wait_for(answered, "the agent has subscribed", within_s=90)
+
+
 def kill_broker(run: Run, away_s: float) -> None:
     """SIGKILL the broker and bring it back.
 
     A broker passes nothing on to nobody: who listens must be back before the agent tells, and where sessions are not
     kept, the agent before the sensor sends.
     """
-    log = run.agent.log
-    connected = log.read_text().count("broker connected")
     run.proxy.open = False
     if not run.persistent:
         run.replay.may_connect.clear()
@@ -146,9 +159,7 @@ def kill_broker(run: Run, away_s: float) -> None:
     run.heard.wait_listening()
     run.proxy.open = True
     if not run.persistent:
-        wait_for(
-            lambda: log.read_text().count("broker connected") > connected, "the agent is back", within_s=90
-        )
+        wait_for_subscription(run.broker.port, run.heard)
         run.replay.may_connect.set()
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -160,7 +161,9 @@ def test_after_an_interruption_it_goes_on_where_it_was(folder: Path):
         shutil.copy(folder / "a.csv", folder / f"copy{number:02}.csv")
     out = folder.parent / "out"
     command = [sys.executable, "-m", "edgead", "detect", str(folder), "--out", str(out), "--jobs", "1"]
-    first = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    # whoever started the tests in the background had SIGINT ignored, and children inherit that
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    first = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     deadline = time.monotonic() + 30
     while len(list(out.rglob("*.json"))) < 5 and time.monotonic() < deadline:
         time.sleep(0.01)
