@@ -18,6 +18,11 @@ $(VENV)/.ready: pyproject.toml setup.py
 	$(PY) -m pip install --quiet --no-build-isolation --editable ".[dev]"
 	@touch $@
 
+# the tests of training need torch (for its CPU wheel set PIP_EXTRA_INDEX_URL)
+$(VENV)/.ready-train: $(VENV)/.ready
+	$(PY) -m pip install --quiet --no-build-isolation --editable ".[dev,train]"
+	@touch $@
+
 build: $(VENV)/.ready  ## virtual environment and the C extension
 	@$(PY) setup.py --quiet build_ext --inplace
 
@@ -34,14 +39,13 @@ lint: build
 check: lint      ## formatters, linters, types, import contracts, unit + property + C tests: about a minute
 	$(PY) -m pytest -q tests/unit tests/property tests/c -m "not campaign"
 
-test: lint       ## everything; the long campaigns run a seeded tenth
+test: lint $(VENV)/.ready-train  ## everything; the long campaigns run a seeded tenth; installs torch
 	@command -v mosquitto >/dev/null || PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || \
 		{ echo "make test needs the MQTT broker mosquitto: apt-get install mosquitto" >&2; exit 1; }
 	$(PY) -m pytest
 
-train-test: build  ## training of models; installs the extra `train` (torch, for a CPU wheel set PIP_EXTRA_INDEX_URL)
-	$(PY) -m pip install --quiet --no-build-isolation --editable ".[dev,train]"
-	$(PY) -m pytest -o addopts="-ra --strict-markers --import-mode=importlib" tests/training
+train-test: build $(VENV)/.ready-train  ## the tests of training alone
+	$(PY) -m pytest tests/training
 
 c-test: build    ## the C core under AddressSanitizer and UndefinedBehaviorSanitizer, double and float
 	$(PY) -m pytest -q tests/c
