@@ -13,6 +13,27 @@
         └── UplinkError         the cloud side or the way to it
 """
 
+#: What can be wrong with the data of a model of many variables, by the code of the REST contract; `InvalidInput.code`.
+DATA_CODES = {
+    "FileNotExist": "the file, the folder, or the file of a variable is missing",
+    "RedundantFile": "a file or column is no variable of the model",
+    "ReadingFileError": "a file cannot be read, or is no CSV or Parquet",
+    "FileSizeTooLarge": "more than 2 GB",
+    "NoVariablesFound": "no column of numbers, or no file in the folder",
+    "DuplicatedVariables": "two columns have one name",
+    "ColumnNotFound": "no column of this name, or no column of times",
+    "FileColumnsNotExist": "a file of a folder is without timestamp or value",
+    "NumColumnsMismatch": "a row has another number of cells than the header",
+    "VariableParseError": "a cell is no number or no time",
+    "MergeDataFailed": "a time occurs twice, or no time is common to all variables",
+    "NoData": "a variable has no readings, or none in the span asked for",
+    "TooManyData": "more than 1,000,000 readings of a variable",
+    "DataExceedsLimit": "more variables or rows than are taken at once",
+    "NotEnoughInput": "fewer rows than a window and one",
+    "InsufficientHistoricalData": "a row has no whole window before it",
+    "GetDataError": "a source cannot be reached",
+}
+
 
 class EdgeADError(Exception):
     """Base of everything edgead raises on purpose."""

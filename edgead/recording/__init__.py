@@ -36,6 +36,8 @@ class Recording(msgspec.Struct, frozen=True):
         Whether the times come from the file.
     notes : tuple of str
         Sentences for people about what was left out or assumed.
+    others : tuple of str
+        Names of the columns that were not read.
     """
 
     path: str
@@ -44,6 +46,7 @@ class Recording(msgspec.Struct, frozen=True):
     step_ns: int
     timed: bool
     notes: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def read_recording(
@@ -92,7 +95,8 @@ def read_recording(
         notes.append("times from before 1970 are counted from 2000-01-01")
     notes += _order_notes(stamps)
     step_ns = interval_ns or spacing(stamps)
-    return Recording(str(path), stamps, read.values, step_ns, read.times_ns is not None, tuple(notes))
+    timed = read.times_ns is not None
+    return Recording(str(path), stamps, read.values, step_ns, timed, tuple(notes), read.others)
 
 
 def _order_notes(times_ns: Times) -> list[str]:

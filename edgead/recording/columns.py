@@ -12,11 +12,12 @@ TIME_NAMES = ("timestamp", "datetime", "time", "ts", "date")
 
 
 class Columns(msgspec.Struct, frozen=True):
-    """Raw columns of a file; `times_ns` is None where it has no times."""
+    """Raw columns of a file; `times_ns` is None where it has no times; `others` are those not read."""
 
     times_ns: Times | None
     values: dict[str, Values]
     notes: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def column_at(path: Path, names: Sequence[str], wanted: str) -> int:

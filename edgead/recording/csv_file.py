@@ -39,7 +39,9 @@ def read_csv(
         layout.names[at]: np.concatenate([block[place] for block in blocks])
         for place, at in enumerate(layout.value_columns)
     }
-    return Columns(np.concatenate(stamps) if stamps else None, values, layout.notes)
+    read = {layout.time_column, *layout.value_columns}
+    others = tuple(name for at, name in enumerate(layout.names) if at not in read)
+    return Columns(np.concatenate(stamps) if stamps else None, values, layout.notes, others)
 
 
 class _Layout(msgspec.Struct, frozen=True):
@@ -66,7 +68,9 @@ def _look(path: Path, columns: Sequence[str], time: str | None) -> _Layout:
     if not rows:
         raise InvalidInput(f"{path}: empty, expected rows of values", code="NoData")
     width = len(rows[0])
-    header = len(rows) > 1 and not any(cell and (_is_value(cell) or _is_time(cell)) for cell in rows[0])
+    header = not any(cell and (_is_value(cell) or _is_time(cell)) for cell in rows[0])
+    if header and len(rows) == 1:
+        raise InvalidInput(f"{path}: no rows, expected at least one below the header", code="NoData")
     names = _names(rows[0]) if header else [f"column{number}" for number in range(1, width + 1)]
     body = [row for row in rows[header:] if len(row) == width]
     time_column = column_at(path, names, time) if time else _guess_time(names, body)

@@ -36,7 +36,8 @@ def read_parquet(path: Path, columns: Sequence[str], time: str | None) -> Column
         raise InvalidInput(f"{path}: no rows, expected at least one", code="NoData")
     values = {name: _floats(path, name, table[name]) for name in (schema.names[at] for at in chosen)}
     stamps = None if time_at is None else _times(path, schema.names[time_at], table[schema.names[time_at]])
-    return Columns(stamps, values, notes)
+    others = tuple(name for name in schema.names if name not in wanted)
+    return Columns(stamps, values, notes, others)
 
 
 def _is_number(kind: Any) -> bool:

@@ -44,6 +44,7 @@ def read_variables(
     interval_ns: int | None = None,
     start_ns: int | None = None,
     end_ns: int | None = None,
+    exact: bool = False,
     progress: Advance = lambda size: None,
 ) -> Variables:
     """Read a table, or a folder of tables with the columns ``timestamp`` and ``value``.
@@ -60,22 +61,24 @@ def read_variables(
         Spacing of the rows of a table without times.
     start_ns, end_ns : int, optional
         First and last time, both inclusive.
+    exact : bool
+        Refuse columns and files that are none of `names`.
     progress : callable
         Told the number of bytes read.
 
     Raises
     ------
     InvalidInput
-        With a code of the REST contract: ``FileNotExist``, ``FileSizeTooLarge``, ``ReadingFileError``,
-        ``NoVariablesFound``, ``DuplicatedVariables``, ``FileColumnsNotExist``, ``ColumnNotFound``,
-        ``NumColumnsMismatch``, ``VariableParseError``, ``MergeDataFailed``, ``NoData``.
+        With a code of `edgead.errors.DATA_CODES`: ``FileNotExist``, ``RedundantFile``, ``FileSizeTooLarge``,
+        ``ReadingFileError``, ``NoVariablesFound``, ``DuplicatedVariables``, ``FileColumnsNotExist``,
+        ``ColumnNotFound``, ``NumColumnsMismatch``, ``VariableParseError``, ``MergeDataFailed``, ``NoData``.
     """
     path = Path(path)
     if path.is_dir():
-        columns, notes = _read_folder(path, names, progress)
+        columns, notes = _read_folder(path, names, exact, progress)
     else:
         _expect_file(path)
-        columns, notes = _read_table(path, names, time, interval_ns, progress)
+        columns, notes = _read_table(path, names, time, interval_ns, exact, progress)
     if start_ns is not None or end_ns is not None:
         columns = {name: _clipped(*column, start_ns, end_ns) for name, column in columns.items()}
         if not any(len(times) for times, _ in columns.values()):
@@ -94,15 +97,27 @@ def _expect_file(*paths: Path) -> None:
 
 
 def _read_table(
-    path: Path, names: Sequence[str], time: str | None, interval_ns: int | None, progress: Advance
+    path: Path,
+    names: Sequence[str],
+    time: str | None,
+    interval_ns: int | None,
+    exact: bool,
+    progress: Advance,
 ) -> tuple[dict[str, tuple[Times, Values]], tuple[str, ...]]:
     if path.suffix.lower() != ".parquet":
         _refuse_repeated(path)
     recording = read_recording(path, columns=names, time=time, interval_ns=interval_ns, progress=progress)
     if not recording.timed and interval_ns is None:
         raise InvalidInput(f"{path}: no column of times, expected one called {TIME}", code="ColumnNotFound")
+    if exact:
+        _refuse_others(path, recording.others)
     columns = {name: _in_order(recording, values) for name, values in recording.columns.items()}
     return columns, tuple(note for note in recording.notes if not note.startswith("times go back"))
+
+
+def _refuse_others(path: Path, others: Sequence[str]) -> None:
+    if others:
+        raise InvalidInput(f"{path}: no variables of the model: {', '.join(others)}", code="RedundantFile")
 
 
 def _refuse_repeated(path: Path) -> None:
@@ -142,7 +157,7 @@ def _in_order(recording: Recording, values: Values) -> tuple[Times, Values]:
 
 
 def _read_folder(
-    folder: Path, names: Sequence[str], progress: Advance
+    folder: Path, names: Sequence[str], exact: bool, progress: Advance
 ) -> tuple[dict[str, tuple[Times, Values]], tuple[str, ...]]:
     files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS}
     if not files:
@@ -153,6 +168,8 @@ def _read_folder(
     chosen = {name: files[name] for name in names} or files
     _expect_file(*chosen.values())
     left_out = [name for name in files if name not in chosen]
+    if exact:
+        _refuse_others(folder, left_out)
     notes = (f"left out: {', '.join(left_out)}",) if left_out else ()
     return {name: _read_variable(path, progress) for name, path in chosen.items()}, notes
 

@@ -128,7 +128,7 @@ def test_a_file_longer_than_a_block_is_whole(read):
     ("text", "options", "message"),
     [
         ("", {}, r"r\.csv: empty"),
-        ("a,b\n", {}, r"r\.csv: no column of numbers among column1, column2"),
+        ("a,b\n", {}, r"r\.csv: no rows, expected at least one below the header"),
         ("a\nx\ny\n", {}, "no column of numbers"),
         ("a,b\n1,2\n", {"columns": ["c"]}, "no column 'c', expected one of a, b"),
         ("a,b\n1,2\n", {"columns": ["3"]}, "no column '3'"),
