@@ -13,6 +13,7 @@ from edgead.config.settings import (
     SeriesConfig,
     StoreConfig,
     TlsConfig,
+    UplinkConfig,
 )
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "SeriesConfig",
     "StoreConfig",
     "TlsConfig",
+    "UplinkConfig",
     "load",
     "mqtt_password",
     "parse",

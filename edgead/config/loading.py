@@ -12,7 +12,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from edgead.config.mistakes import Mistakes, nearest
-from edgead.config.rules import check
+from edgead.config.rules import UPLINK_FILES, check
 from edgead.config.settings import BLOCKS, TABLES, Config, GroupConfig, Section, TlsConfig, describe
 from edgead.errors import ConfigError
 
@@ -165,6 +165,9 @@ def _resolved(config: Config, base: Path, port_given: bool) -> Config:
     return replace(
         config,
         mqtt=replace(mqtt, tls=tls, port=port, password_file=password_file),
+        uplink=replace(
+            config.uplink, **{name: _beside(base, getattr(config.uplink, name)) for name in UPLINK_FILES}
+        ),
         node=replace(config.node, state_dir=_beside(base, config.node.state_dir)),
         group=tuple(_group_beside(base, group) for group in config.group),
     )

@@ -2,18 +2,24 @@
 
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from edgead.config.mistakes import Mistakes, nearest, show
-from edgead.config.settings import Config, MqttConfig, SeriesConfig
+from edgead.config.settings import Config, MqttConfig, SeriesConfig, UplinkConfig
 from edgead.config.topics import field_name, literal_ids, pattern_fault, template_fault
+from edgead.config.units import show_duration
 from edgead.univariate import DETECTORS
 
 _Key = TypeVar("_Key")
+#: Keys of ``[uplink]`` that name files.
+UPLINK_FILES = ("root", "credentials_file", "client_cert", "ca")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def check(config: Config, mistakes: Mistakes) -> None:
     """Note every mistake of a config whose single values are right (or have been replaced by defaults)."""
     _check_mqtt(config.mqtt, mistakes)
+    _check_uplink(config.uplink, mistakes)
     topics: dict[tuple[str, str], int] = {}
     ids: dict[str, int] = {}
     for number, block in enumerate(config.series):
@@ -69,6 +75,21 @@ def _check_mqtt(mqtt: MqttConfig, mistakes: Mistakes) -> None:
             mistakes.add(path, f" = {show(file)}: no such file, expected one that can be read")
     if mqtt.password_file and not mqtt.username:
         mistakes.add("mqtt.username", " is missing: expected the user that password_file belongs to")
+
+
+def _check_uplink(uplink: UplinkConfig, mistakes: Mistakes) -> None:
+    """Files exist, a key is not sent in clear, times belong together."""
+    for name in UPLINK_FILES:
+        file = getattr(uplink, name)
+        if file and not _is_file(Path(file)):
+            mistakes.add(f"uplink.{name}", f" = {show(file)}: no such file, expected one that can be read")
+    for name in ("url", "repository"):
+        parts = urlsplit(getattr(uplink, name))
+        in_clear = parts.scheme == "http" and parts.hostname not in _LOOPBACK
+        if in_clear and (uplink.credentials_file or uplink.client_cert):
+            mistakes.expected(f"uplink.{name}", getattr(uplink, name), "https where a key is sent along")
+    if uplink.jitter > uplink.interval:
+        mistakes.expected("uplink.jitter", show_duration(uplink.jitter), "at most the interval")
 
 
 def _check_topic(path: str, block: SeriesConfig, config: Config, mistakes: Mistakes) -> bool:

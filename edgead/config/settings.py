@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from edgead.config.topics import field_name, ids_of
-from edgead.config.units import parse_duration, parse_listen, parse_size
+from edgead.config.units import parse_duration, parse_hours, parse_listen, parse_size, parse_url
 from edgead.stream.settings import EngineSettings, GroupSettings, LatePolicy, SeriesSettings
 from edgead.univariate import DetectorSettings
 from edgead.univariate.streaming import MAX_WINDOW, MIN_WINDOW, Direction
@@ -362,6 +362,77 @@ class GroupConfig(Section, frozen=True, kw_only=True):
         )
 
 
+Url = Annotated[
+    str,
+    Meta(
+        max_length=2048,
+        description='a URL with http or https, without user and password, e.g. "https://edgead.example"',
+        extra={"read": parse_url},
+    ),
+]
+
+
+class UplinkConfig(Section, frozen=True, kw_only=True):
+    """``[uplink]``: where models come from.
+
+    Attributes
+    ----------
+    url : str
+        Base of the server; "" = no uplink.
+    repository : str
+        The repository of models; "" = ``edgead/v1/tuf/`` below `url`.
+    root : str
+        File with the first trusted root.json; "" = the one given to ``edgead sync --init-root``.
+    group : str
+        Group of this device; "" = none.
+    interval, jitter : int
+        Nanoseconds between two syncs, and how far devices spread over that time.
+    hours : str
+        ``"22:00-05:00"``: local time of day in which periodic syncs may start; "" = any.
+    proxy : str
+        URL of an HTTP proxy; "" = none, whatever the environment says.
+    bandwidth : int
+        Bytes a second taken from the network at most; 0 = no bound.
+    credentials_file : str
+        File with this device's key for the server; "" = none.
+    client_cert : str
+        PEM file of the client's certificate and its key; "" = none.
+    ca : str
+        PEM file of the authorities to trust; "" = those of the system.
+    """
+
+    url: Url = ""
+    repository: Url = ""
+    root: FilePath = ""
+    group: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9_.-]{0,64}$", description="0 to 64 of letters, digits, _ . -")
+    ] = ""
+    interval: Annotated[int, _duration(60 * 10**9, 'a duration of at least 1min, e.g. "6h"')] = (
+        6 * 3600 * 10**9
+    )
+    jitter: Timeout = 1800 * 10**9
+    hours: Annotated[
+        str,
+        Meta(
+            max_length=11,
+            description='times of day such as "22:00-05:00", or "" for any',
+            extra={"read": parse_hours},
+        ),
+    ] = ""
+    proxy: Url = ""
+    bandwidth: Annotated[int, _size(0, 'a size a second, e.g. "100KiB", or 0 for no bound')] = 0
+    credentials_file: FilePath = ""
+    client_cert: FilePath = ""
+    ca: FilePath = ""
+
+    @property
+    def models_url(self) -> str:
+        """The repository of models, with a slash at the end; "" = no uplink."""
+        if self.repository:
+            return self.repository.rstrip("/") + "/"
+        return self.url.rstrip("/") + "/edgead/v1/tuf/" if self.url else ""
+
+
 class Config(Section, frozen=True, kw_only=True):
     """A whole configuration file, every default filled in.
 
@@ -381,6 +452,7 @@ class Config(Section, frozen=True, kw_only=True):
     store: StoreConfig = StoreConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
+    uplink: UplinkConfig = UplinkConfig()
     series: tuple[SeriesConfig, ...] = ()
     group: tuple[GroupConfig, ...] = ()
     path: str = ""
@@ -417,6 +489,7 @@ TABLES: dict[str, type[Section]] = {
     "store": StoreConfig,
     "limits": LimitsConfig,
     "log": LogConfig,
+    "uplink": UplinkConfig,
 }
 
 

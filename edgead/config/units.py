@@ -2,8 +2,10 @@
 
 import re
 from fractions import Fraction
+from urllib.parse import urlsplit
 
 _NUMBER_AND_UNIT = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z]+)\s*")
+_HOURS = re.compile(r"((?:[01][0-9]|2[0-3]):[0-5][0-9])-((?:[01][0-9]|2[0-3]):[0-5][0-9])")
 _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
 
 #: Nanoseconds of each unit of time.
@@ -68,6 +70,41 @@ def parse_listen(raw: object) -> str:
     if raw != "" and (match is None or int(match[1]) > 65535):
         raise ValueError("not host:port")
     return str(raw)
+
+
+def parse_url(raw: object) -> str:
+    """A URL with http or https and a host, without user, password, query and fragment; "" = none.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    if raw == "":
+        return ""
+    if not isinstance(raw, str) or any(letter <= " " or letter == "\x7f" for letter in raw):
+        raise ValueError("not a URL")
+    parts = urlsplit(raw)
+    bare = parts.username is None and parts.password is None and not parts.query and not parts.fragment
+    if parts.scheme not in ("http", "https") or not parts.hostname or not bare or parts.port == 0:
+        raise ValueError("not a URL of http or https")
+    return raw
+
+
+def parse_hours(raw: object) -> str:
+    """Times of day ``HH:MM-HH:MM``, the second may be the next day's; "" = any time.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    if raw == "":
+        return ""
+    match = _HOURS.fullmatch(raw) if isinstance(raw, str) else None
+    if match is None or match[1] == match[2]:
+        raise ValueError("not times of day")
+    return match[0]
 
 
 def show_duration(ns: int) -> str:

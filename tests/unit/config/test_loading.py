@@ -224,3 +224,21 @@ def test_a_profile_is_complete_and_right(profile: Path):
 def test_the_three_profiles_are_there():
     names = {path.stem for path in PROFILES.glob("*.toml")}
     assert names == {"gateway-512m", "gateway-2g", "workstation"}
+
+
+@pytest.mark.parametrize("key", ["url", "repository"])
+def test_a_key_is_not_sent_in_clear(tmp_path: Path, key: str):
+    (tmp_path / "key").write_text("secret")
+    told = mistakes_of(f'[uplink]\n{key} = "http://edgead.example"\ncredentials_file = "{tmp_path / "key"}"')
+    assert told == [
+        f'gw.toml:2: uplink.{key} = "http://edgead.example": expected https where a key is sent along'
+    ]
+    config = parse(f'[uplink]\n{key} = "http://127.0.0.1"\ncredentials_file = "{tmp_path / "key"}"'.encode())
+    assert config.uplink.models_url.startswith("http://127.0.0.1/")
+
+
+def test_models_lie_below_the_server_or_where_they_are_said_to_lie():
+    assert parse(b"").uplink.models_url == ""
+    assert parse(b'uplink.url = "https://h/x/"').uplink.models_url == "https://h/x/edgead/v1/tuf/"
+    both = parse(b'uplink.url = "https://h"\nuplink.repository = "https://cdn/models"').uplink
+    assert both.models_url == "https://cdn/models/"

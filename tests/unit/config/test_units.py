@@ -2,7 +2,15 @@
 
 import pytest
 
-from edgead.config.units import parse_duration, parse_listen, parse_size, show_duration, show_size
+from edgead.config.units import (
+    parse_duration,
+    parse_hours,
+    parse_listen,
+    parse_size,
+    parse_url,
+    show_duration,
+    show_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +67,33 @@ def test_a_shown_duration_reads_back(text: str):
 )
 def test_sizes_are_shown_for_people(count: int, text: str):
     assert show_size(count) == text
+
+
+@pytest.mark.parametrize(
+    "raw", ["", "https://edgead.example", "http://127.0.0.1:8080/a/b", "https://[::1]/x/"]
+)
+def test_urls_that_are_right(raw: str):
+    assert parse_url(raw) == raw
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["edgead.example", "ftp://a/b", "https://", "https://u:p@host/", "https://h/?q=1", "https://h/#f"]
+    + ["https://h:99999/", "https://h:0/", "https://h/a b", "https://[::1/", 5, None, "file:///etc/passwd"],
+)
+def test_urls_that_are_wrong(raw: object):
+    with pytest.raises(ValueError):
+        parse_url(raw)
+
+
+@pytest.mark.parametrize("raw", ["", "22:00-05:00", "00:00-23:59"])
+def test_hours_that_are_right(raw: str):
+    assert parse_hours(raw) == raw
+
+
+@pytest.mark.parametrize(
+    "raw", ["22-05", "24:00-05:00", "22:00", "22:60-05:00", "05:00-05:00", 5, "22:00-05:00 "]
+)
+def test_hours_that_are_wrong(raw: object):
+    with pytest.raises(ValueError):
+        parse_hours(raw)
