@@ -26,7 +26,8 @@ class Session:
     Parameters
     ----------
     model : bytes
-        ONNX with one input of static shape; read with `edgead.package` first when it comes from outside.
+        ONNX with one input; its first dimension may be open.  Read it with `edgead.package` first when it comes
+        from outside.
 
     Raises
     ------
@@ -38,6 +39,7 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False  # one pattern would be kept for every number of windows ever seen
         options.log_severity_level = 4
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -45,7 +47,7 @@ class Session:
             raise ModelPackageError(f"onnxruntime refuses the model: {error}") from error
         entry = self._session.get_inputs()[0]
         self._input = entry.name
-        self.shape: tuple[int, ...] = tuple(entry.shape)
+        self.shape = tuple(size if isinstance(size, int) else 0 for size in entry.shape)
         self._outputs = [value.name for value in self._session.get_outputs()]
 
     def run(self, window: Array) -> dict[str, Array]:
@@ -54,7 +56,7 @@ class Session:
         Parameters
         ----------
         window : ndarray of float32, shape `shape`
-            Scaled rows, oldest first.
+            What the input wants; any number of windows where its first dimension is open (0).
 
         Returns
         -------

@@ -135,7 +135,11 @@ BAD = {
     "newer format": (lambda: _manifest(format_version=2), "format 2, this edgead reads 1"),
     "newer edgead": (lambda: _manifest(minimum_edgead="99.0.0"), "needs edgead 99.0.0"),
     "odd version": (lambda: _manifest(version="latest"), "expected three numbers"),
-    "other kind": (lambda: _manifest(kind="univariate"), "kind"),
+    "other kind": (
+        lambda: _manifest(kind="bivariate"),
+        "kind 'bivariate', expected multivariate or univariate",
+    ),
+    "kind of another content": (lambda: _manifest(kind="univariate"), "manifest.json: .*required field"),
     "odd name": (lambda: _manifest(name="../x"), "not a plain name"),
     "window too short": (lambda: _manifest(window=3), "window = 3: expected 28 to 2880"),
     "window of another model": (lambda: _manifest(window=200), "model.onnx reads"),

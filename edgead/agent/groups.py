@@ -83,10 +83,13 @@ class Groups:
     def _model(self, place: str, state_dir: Path) -> "Model":
         """A model from its package; the loaded one, where a reload finds the same package again."""
         from edgead.agent.models import Model
+        from edgead.package import UnivariatePackage
         from edgead.registry import Registry
 
         is_file = place.endswith(".zip")
         package = _read(Path(place)) if is_file else Registry(state_dir / MODELS).active(place)
+        if isinstance(package, UnivariatePackage):
+            raise ModelPackageError(f"{place} is a model of one variable, a group needs one of many")
         kept = self._loaded.get(place)
         return kept if kept is not None and kept.sha256 == package.sha256 else Model(package)
 

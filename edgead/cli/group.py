@@ -19,7 +19,7 @@ from edgead.cli.results import aligned, iso, lasting
 from edgead.errors import InvalidInput, ModelPackageError
 from edgead.multivariate import Contributor, interpretation
 from edgead.onnx import Session
-from edgead.package import Manifest, ModelPackage, read_package, self_test
+from edgead.package import Manifest, ModelPackage, UnivariatePackage, read_package, self_test
 from edgead.recording.variables import read_variables
 
 #: Causes of an event in the table.
@@ -99,7 +99,10 @@ def _package(asked: Asked) -> ModelPackage:
     assert asked.model is not None
     path = Path(asked.model)
     if asked.config_file and not path.is_file():
-        return Registry(Path(load(asked.config_file).node.state_dir) / "models").active(asked.model)
+        found = Registry(Path(load(asked.config_file).node.state_dir) / "models").active(asked.model)
+        if isinstance(found, UnivariatePackage):
+            raise ModelPackageError(f"{asked.model} is a model of one variable: use --detector srcnn")
+        return found
     with open(path, "rb") as file:
         data = file.read(MAX_PACKAGE_BYTES + 1)
     try:

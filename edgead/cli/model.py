@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from edgead.package import ModelPackage
+    from collections.abc import Callable
+
+    from edgead.onnx import Session
+    from edgead.package import AnyManifest, ModelPackage, Package, UnivariatePackage
     from edgead.registry import Installed, Registry
 
 ACTIONS = ("list", "show", "verify", "install", "activate", "rollback")
@@ -24,7 +27,7 @@ ACTIONS = ("list", "show", "verify", "install", "activate", "rollback")
     help="Configuration file: whose state directory holds the models.",
 )
 def model(action: str, target: str | None, config_file: str | None) -> None:
-    """Look at, check and install packages of multivariate models.
+    """Look at, check and install packages of models, of many variables (for groups) or of one (for detector srcnn).
 
     show and verify take a PACKAGE file, or with -c an installed one by its ID or NAME (without any: all of them); list,
     install, activate and rollback need -c.  An installation tries the package in a process of its own and puts it
@@ -121,16 +124,18 @@ def _list(registry: "Registry") -> None:
     for one in found:
         mark = "active   " if one.active else "installed"
         manifest = one.manifest
-        click.echo(
-            f"{mark}  {manifest.name} {manifest.version}  {manifest.id}  {len(manifest.variables)} variables"
-        )
+        click.echo(f"{mark}  {manifest.name} {manifest.version}  {manifest.id}  {_extent(manifest)}")
+
+
+def _extent(manifest: "AnyManifest") -> str:
+    return f"{len(manifest.variables)} variables" if manifest.kind == "multivariate" else "any one variable"
 
 
 def _look(action: str, target: str, data: bytes) -> None:
-    from edgead.package import read_package
+    from edgead.package import open_package
     from edgead.registry.trial import run_trial
 
-    package = read_package(data)
+    package = open_package(data)
     run_trial(data)
     if action == "verify":
         click.echo(f"{target}: ok, {package.manifest.name} {package.manifest.version}")
@@ -139,8 +144,33 @@ def _look(action: str, target: str, data: bytes) -> None:
         click.echo("".join(each if each.isprintable() else "?" for each in line))  # names are a stranger's
 
 
-def _words(package: "ModelPackage") -> list[str]:
+def _words(package: "Package") -> list[str]:
     """The package told to people."""
+    from edgead.package import UnivariatePackage
+
+    if isinstance(package, UnivariatePackage):
+        return _univariate_words(package)
+    return _multivariate_words(package)
+
+
+def _univariate_words(package: "UnivariatePackage") -> list[str]:
+    manifest, history = package.manifest, package.self_test.histories[:1]
+    training = manifest.training
+    session = _session(package.model)
+    return [
+        f"{manifest.name} {manifest.version}, id {manifest.id}",
+        f"judges any one variable by {manifest.window} rows of {', '.join(manifest.channels)} "
+        f"({manifest.features}); embedding of {manifest.embedding}",
+        *(f"  {name} = {value:g}" for name, value in manifest.constants.items()),
+        f"trained by {training.trainer} with the recipe {training.recipe}, seed {training.seed}, on "
+        f"{training.rows} rows of {training.series} series:",
+        *(f"  {source}" for source in training.sources),
+        _cost_words(package, _median_ms(lambda: session.run(history)), "reading"),
+        f"needs edgead {manifest.minimum_edgead} or newer; SHA-256 {package.sha256}",
+    ]
+
+
+def _multivariate_words(package: "ModelPackage") -> list[str]:
     manifest = package.manifest
     training, thresholds = manifest.training, manifest.thresholds
     lines = [
@@ -156,25 +186,40 @@ def _words(package: "ModelPackage") -> list[str]:
         f"threshold {thresholds.joined:.3g} joined, {thresholds.local:.3g} local: at most "
         f"{1000 * thresholds.budget:g} of 1000 normal rows alarm",
         f"trained on {training.rows} rows from {training.start} to {training.end} by {training.trainer}",
-        f"{package.size} bytes, {package.graph.numbers} numbers in {len(package.graph.operators)} operators, "
-        f"{_cost_ms(package):.2f} ms a row on this machine",
+        _cost_words(package, _cost_ms(package), "row"),
         f"needs edgead {manifest.minimum_edgead} or newer; SHA-256 {package.sha256}",
     ]
 
 
+def _cost_words(package: "Package", ms: float, what: str) -> str:
+    return (
+        f"{package.size} bytes, {package.graph.numbers} numbers in {len(package.graph.operators)} operators, "
+        f"{ms:.2f} ms a {what} on this machine"
+    )
+
+
+def _session(model: bytes) -> "Session":
+    from edgead.onnx import Session
+
+    return Session(model)
+
+
 def _cost_ms(package: "ModelPackage") -> float:
+    from edgead.multivariate import Scorer
+
+    scorer = Scorer(package.manifest, _session(package.model))
+    window = package.self_test.rows[: package.manifest.window]
+    return _median_ms(lambda: scorer.judge(window))
+
+
+def _median_ms(judge: "Callable[[], object]") -> float:
     """Time of one judgement, the median of twenty."""
     import statistics
     import time
 
-    from edgead.multivariate import Scorer
-    from edgead.onnx import Session
-
-    scorer = Scorer(package.manifest, Session(package.model))
-    window = package.self_test.rows[: package.manifest.window]
     took = []
     for _ in range(20):
         start = time.perf_counter_ns()
-        scorer.judge(window)
+        judge()
         took.append((time.perf_counter_ns() - start) / 1e6)
     return statistics.median(took)

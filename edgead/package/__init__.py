@@ -1,7 +1,8 @@
 """Model packages as bytes: what is inside, and why a bad one is refused.  Format: docs/model-package.md.
 
-`read_package` verifies everything that can be verified without running the network; `self_test` runs it on the
-vectors that came with it.  Nothing here touches a file.
+`open_package` verifies everything that can be verified without running the network; `self_test` runs it on the
+vectors that came with it.  `read_package` is the same for models of many variables alone.  Nothing here touches a
+file.
 """
 
 import hashlib
@@ -19,24 +20,41 @@ from edgead.package.arrays import decode_arrays, encode_arrays
 from edgead.package.graph import Graph, Value, read_graph
 from edgead.package.manifest import (
     FORMAT_VERSION,
+    AnyManifest,
     FileEntry,
     Manifest,
+    Origin,
     Training,
+    UnivariateManifest,
     decode_manifest,
     encode_manifest,
     identity,
 )
+from edgead.package.univariate import (
+    HistoryTest,
+    UnivariatePackage,
+    check_history_shapes,
+    read_history_test,
+)
 
 __all__ = [
     "FORMAT_VERSION",
+    "AnyManifest",
     "FileEntry",
+    "HistoryTest",
     "Manifest",
     "ModelPackage",
+    "Origin",
+    "Package",
     "SelfTest",
     "Training",
+    "UnivariateManifest",
+    "UnivariatePackage",
+    "open_package",
     "read_package",
     "self_test",
     "write_package",
+    "write_univariate",
 ]
 
 MODEL, SELF_TEST, MANIFEST = "model.onnx", "selftest.npz", "manifest.json"
@@ -96,8 +114,12 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def read_package(data: bytes, *, edgead_version: str = VERSION) -> ModelPackage:
-    """Read and verify a package.
+#: A verified package of any kind.
+Package = ModelPackage | UnivariatePackage
+
+
+def open_package(data: bytes, *, edgead_version: str = VERSION) -> Package:
+    """Read and verify a package of any kind.
 
     Parameters
     ----------
@@ -108,7 +130,8 @@ def read_package(data: bytes, *, edgead_version: str = VERSION) -> ModelPackage:
 
     Returns
     -------
-    ModelPackage
+    ModelPackage or UnivariatePackage
+        By the ``kind`` of its manifest.
 
     Raises
     ------
@@ -121,13 +144,35 @@ def read_package(data: bytes, *, edgead_version: str = VERSION) -> ModelPackage:
         raise ModelPackageError(f"no {MANIFEST} in it")
     manifest = decode_manifest(files.pop(MANIFEST), edgead_version=edgead_version)
     _check_files(manifest, files)
-    graph = read_graph(files[MODEL])
+    model, arrays = files[MODEL], decode_arrays(files[SELF_TEST])
+    if isinstance(manifest, UnivariateManifest):
+        graph = read_graph(model, batched=True)
+        check_history_shapes(manifest, graph)
+        histories = read_history_test(manifest, arrays)
+        return UnivariatePackage(manifest, model, graph, histories, _digest(data), len(data))
+    graph = read_graph(model)
     _check_shapes(manifest, graph)
-    test = _read_test(manifest, decode_arrays(files[SELF_TEST]))
-    return ModelPackage(manifest, files[MODEL], graph, test, _digest(data), len(data))
+    test = _read_test(manifest, arrays)
+    return ModelPackage(manifest, model, graph, test, _digest(data), len(data))
 
 
-def _check_files(manifest: Manifest, files: dict[str, bytes]) -> None:
+def read_package(data: bytes, *, edgead_version: str = VERSION) -> ModelPackage:
+    """Read and verify a package of a model of many variables; see `open_package`.
+
+    Raises
+    ------
+    ModelPackageError
+        As `open_package`, and for a model of one variable.
+    """
+    package = open_package(data, edgead_version=edgead_version)
+    if isinstance(package, UnivariatePackage):
+        raise ModelPackageError(
+            f"{package.manifest.name} is a model of one variable, expected one of many variables"
+        )
+    return package
+
+
+def _check_files(manifest: AnyManifest, files: dict[str, bytes]) -> None:
     if set(files) != set(manifest.files):
         odd = sorted(set(files) ^ set(manifest.files))
         raise ModelPackageError(f"files and manifest disagree about {', '.join(odd)}")
@@ -170,12 +215,12 @@ def _read_test(spec: ModelSpec, arrays: dict[str, NDArray[Any]]) -> SelfTest:
     return test
 
 
-def self_test(package: ModelPackage, network: Network) -> None:
+def self_test(package: Package, network: Network) -> None:
     """Judge the package's own windows and compare.
 
     Parameters
     ----------
-    package : ModelPackage
+    package : ModelPackage or UnivariatePackage
         As read.
     network : Network
         Its loaded model.
@@ -183,8 +228,11 @@ def self_test(package: ModelPackage, network: Network) -> None:
     Raises
     ------
     ModelPackageError
-        If a score or a contribution differs by more than `TEST_TOLERANCE`, or is not a number.
+        If a number differs by more than `TEST_TOLERANCE`, or is none.
     """
+    if isinstance(package, UnivariatePackage):
+        _test_histories(package, network)
+        return
     test, scorer = package.self_test, Scorer(package.manifest, network)
     for place, end in enumerate(test.ends.tolist()):
         judged = scorer.judge(test.rows[end - package.manifest.window : end])
@@ -194,6 +242,22 @@ def self_test(package: ModelPackage, network: Network) -> None:
             raise ModelPackageError(
                 f"self-test {place + 1} of {len(test.ends)}: score {judged.score:.6g}, "
                 f"expected {test.scores[place]:.6g}"
+            )
+
+
+def _test_histories(package: UnivariatePackage, network: Network) -> None:
+    """All histories in one call, as a device has them."""
+    test = package.self_test
+    got = network.run(test.histories)
+    for name, expected in (("score", test.scores), ("embedding", test.embeddings)):
+        if got[name].shape != expected.shape:
+            raise ModelPackageError(
+                f"self-test: {name} of shape {got[name].shape}, expected {expected.shape}"
+            )
+        gaps = np.abs(got[name] - expected) / (1.0 + np.abs(expected))
+        if not gaps.max() <= TEST_TOLERANCE:  # NaN neither
+            raise ModelPackageError(
+                f"self-test: {name} differs by {gaps.max():.2g}, allowed {TEST_TOLERANCE:g}"
             )
 
 
@@ -225,9 +289,7 @@ def write_package(
     ModelPackageError
         If a device would refuse it.
     """
-    arrays = {key: getattr(test, key) for key in SelfTest.__struct_fields__}
-    files = {MODEL: model, SELF_TEST: encode_arrays(arrays)}
-    entries = {key: FileEntry(_digest(content), len(content)) for key, content in files.items()}
+    files = _with_test(model, test)
     told = {key: getattr(spec, key) for key in ModelSpec.__struct_fields__}
     manifest = Manifest(
         format_version=FORMAT_VERSION,
@@ -237,10 +299,53 @@ def write_package(
         kind="multivariate",
         minimum_edgead=VERSION,
         training=training,
-        files=entries,
+        files=_entries(files),
         **told,
     )
+    return _packed(manifest, files)
+
+
+def write_univariate(manifest: UnivariateManifest, *, model: bytes, test: HistoryTest) -> bytes:
+    """Build a package of a model of one variable and verify it; the same arguments give the same bytes.
+
+    Parameters
+    ----------
+    manifest : UnivariateManifest
+        Its `id`, `files`, `minimum_edgead` and `format_version` are filled in here.
+    model : bytes
+        ONNX with input ``history`` and outputs ``score`` and ``embedding``.
+    test : HistoryTest
+        Histories with known answers.
+
+    Returns
+    -------
+    bytes
+        The zip.
+
+    Raises
+    ------
+    ModelPackageError
+        If a device would refuse it.
+    """
+    files = _with_test(model, test)
+    filled = msgspec.structs.replace(
+        manifest, id="", files=_entries(files), minimum_edgead=VERSION, format_version=FORMAT_VERSION
+    )
+    return _packed(filled, files)
+
+
+def _with_test(model: bytes, test: SelfTest | HistoryTest) -> dict[str, bytes]:
+    arrays = {key: getattr(test, key) for key in test.__struct_fields__}
+    return {MODEL: model, SELF_TEST: encode_arrays(arrays)}
+
+
+def _entries(files: dict[str, bytes]) -> dict[str, FileEntry]:
+    return {key: FileEntry(_digest(content), len(content)) for key, content in files.items()}
+
+
+def _packed(manifest: AnyManifest, files: dict[str, bytes]) -> bytes:
+    """The zip, its manifest under its own id, verified."""
     manifest = msgspec.structs.replace(manifest, id=identity(encode_manifest(manifest)))
     data = zipped({MANIFEST: encode_manifest(manifest), **files})
-    read_package(data)
+    open_package(data)
     return data

@@ -1,7 +1,8 @@
 """Reading an ONNX graph before anything runs it (wire format of protocol buffers, onnx.proto of ONNX 1.12+).
 
 Only what is on the list of `OPERATORS` passes: no control flow, no functions, no external files, no custom
-domains, static shapes, finite weights, and a bound on numbers, nodes and attributes.
+domains, static shapes (but for the number of windows judged together, where a kind of model has one), finite
+weights, and a bound on numbers, nodes and attributes.
 """
 
 import math
@@ -51,6 +52,8 @@ MAX_NUMBERS = 2_000_000
 MAX_WINDOW_NUMBERS = 2880 * 300
 #: Nodes that can make values larger than their inputs without a weight that says so.
 MAX_GROWING = 16
+#: The first dimension of a model that judges any number of windows together, and its name in the graph.
+BATCH, BATCH_NAME = 0, "batch"
 _FLOAT, _INT64 = 1, 7
 _KINDS: dict[int, np.dtype[Any]] = {_FLOAT: np.dtype("<f4"), _INT64: np.dtype("<i8")}
 
@@ -65,7 +68,7 @@ class Tensor:
 
 @dataclass
 class Value:
-    """An input or output: its name and its static shape."""
+    """An input or output: its name and its shape; `BATCH` stands for the number of windows."""
 
     name: str
     shape: tuple[int, ...]
@@ -180,8 +183,8 @@ def _tensor(data: bytes) -> Tensor:
     return Tensor(name, tuple(shape))
 
 
-def _value(data: bytes) -> Value:
-    """An input or output of static shape and element type float."""
+def _value(data: bytes, batched: bool) -> Value:
+    """An input or output of element type float; of static shape, but for the first dimension where `batched`."""
     name, kind = "", 0
     shape: list[int] = []
     for number, value in _fields(data):
@@ -195,13 +198,16 @@ def _value(data: bytes) -> Value:
                     if place == 1:
                         kind = _whole(part)[0]
                     elif place == 2:
-                        shape = [_dimension(name, d) for n, d in _fields(_bytes(part)) if n == 1]
+                        dims = [d for n, d in _fields(_bytes(part)) if n == 1]
+                        shape = [_dimension(name, d, batched and at == 0) for at, d in enumerate(dims)]
     if kind != _FLOAT:
         raise ModelPackageError(f"model.onnx: {name!r} has element type {kind}, expected float")
     return Value(name, tuple(shape))
 
 
-def _dimension(name: str, data: int | bytes) -> int:
+def _dimension(name: str, data: int | bytes, batched: bool) -> int:
+    if batched and [(n, v) for n, v in _fields(_bytes(data)) if n != 3] == [(2, BATCH_NAME.encode())]:
+        return BATCH
     found = [_whole(value)[0] for number, value in _fields(_bytes(data)) if number == 1]
     if len(found) != 1 or not 1 <= found[0] <= MAX_WINDOW_NUMBERS:
         raise ModelPackageError(f"model.onnx: {name!r} has a dimension that is not static or too large")
@@ -241,7 +247,7 @@ def _node(graph: Graph, data: bytes) -> None:
         graph.growing += 1
 
 
-def _graph(graph: Graph, data: bytes) -> None:
+def _graph(graph: Graph, data: bytes, batched: bool) -> None:
     nodes = []
     for number, value in _fields(data):
         if number == 1:
@@ -252,9 +258,9 @@ def _graph(graph: Graph, data: bytes) -> None:
                 raise ModelPackageError(f"model.onnx: weight {weight.name!r} occurs twice")
             graph.weights[weight.name] = weight
         elif number == 11:
-            graph.inputs.append(_value(_bytes(value)))
+            graph.inputs.append(_value(_bytes(value), batched))
         elif number == 12:
-            graph.outputs.append(_value(_bytes(value)))
+            graph.outputs.append(_value(_bytes(value), batched))
         elif number not in (2, 10, 13):
             raise ModelPackageError(f"model.onnx: graph field {number} is not allowed")
     if len(nodes) > MAX_NODES:
@@ -278,13 +284,15 @@ def _opset(graph: Graph, data: bytes) -> None:
     graph.opset = version
 
 
-def read_graph(model: bytes) -> Graph:
+def read_graph(model: bytes, *, batched: bool = False) -> Graph:
     """Read a model and refuse what a device must not run.
 
     Parameters
     ----------
     model : bytes
         An ONNX file.
+    batched : bool, optional
+        Whether the first dimension of inputs and outputs may be the number of windows, named `BATCH_NAME`.
 
     Returns
     -------
@@ -298,7 +306,7 @@ def read_graph(model: bytes) -> Graph:
     graph = Graph()
     for number, value in _fields(model):
         if number == 7:
-            _graph(graph, _bytes(value))
+            _graph(graph, _bytes(value), batched)
         elif number == 8:
             _opset(graph, _bytes(value))
         elif number not in (1, 2, 3, 4, 5, 6, 14):

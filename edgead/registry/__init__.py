@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from edgead.errors import ModelPackageError
-from edgead.package import Manifest, ModelPackage, read_package
+from edgead.package import AnyManifest, Package, open_package
 from edgead.registry.disk import make_folder, read_package_file, write_whole, writing
 from edgead.registry.trial import run_trial
 
@@ -33,13 +33,13 @@ class Installed(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    manifest : Manifest
+    manifest : AnyManifest
     active : bool
     size : int
         Bytes of the package.
     """
 
-    manifest: Manifest
+    manifest: AnyManifest
     active: bool
     size: int
 
@@ -66,7 +66,7 @@ class Registry:
         self._directory = directory
         self._trial = trial
 
-    def install(self, data: bytes) -> Manifest:
+    def install(self, data: bytes) -> AnyManifest:
         """Verify and try a package, and put it beside the active one; the first of a name becomes active.
 
         Parameters
@@ -76,14 +76,14 @@ class Registry:
 
         Returns
         -------
-        Manifest
+        AnyManifest
 
         Raises
         ------
         ModelPackageError
             With the reason; the device is as before.
         """
-        manifest = read_package(data).manifest
+        manifest = open_package(data).manifest
         self._trial(data)
         folder = self._folder(manifest.name)
         make_folder(folder)
@@ -94,7 +94,7 @@ class Registry:
             self._prune(folder, newest=manifest.id)
         return manifest
 
-    def activate(self, name: str, identity: str) -> Manifest:
+    def activate(self, name: str, identity: str) -> AnyManifest:
         """Make an installed package the active one; the one before stays to roll back to.
 
         Parameters
@@ -110,7 +110,7 @@ class Registry:
             If it is not installed, damaged on disk or fails its trial; the active model stays.
         """
         data = self._bytes(name, identity)
-        manifest = _named(read_package(data), name, identity)
+        manifest = _named(open_package(data), name, identity)
         self._trial(data)
         with writing(self._folder(name)):
             pointer = self._pointer(name)
@@ -118,7 +118,7 @@ class Registry:
                 self._point(name, _Pointer(identity, pointer.active))
         return manifest
 
-    def roll_back(self, name: str) -> Manifest:
+    def roll_back(self, name: str) -> AnyManifest:
         """Make the package that was active before the active one again.
 
         Parameters
@@ -135,7 +135,7 @@ class Registry:
         if not pointer.previous:
             raise ModelPackageError(f"{name}: no package to roll back to")
         data = self._bytes(name, pointer.previous)
-        manifest = _named(read_package(data), name, pointer.previous)
+        manifest = _named(open_package(data), name, pointer.previous)
         self._trial(data)
         with writing(self._folder(name)):
             self._point(name, _Pointer(pointer.previous, pointer.active))
@@ -159,7 +159,7 @@ class Registry:
             )
         return found[0]
 
-    def active(self, name: str) -> ModelPackage:
+    def active(self, name: str) -> Package:
         """The active package, verified again as it is read.
 
         Raises
@@ -170,7 +170,7 @@ class Registry:
         identity = self._pointer(name).active
         if not identity:
             raise ModelPackageError(f"{name}: no active package")
-        package = read_package(self._bytes(name, identity))
+        package = open_package(self._bytes(name, identity))
         _named(package, name, identity)
         return package
 
@@ -194,7 +194,7 @@ class Registry:
             for path in sorted(folder.glob("*.zip"), key=lambda p: (p.stem != active, p.stem)):
                 try:
                     data = self._bytes(folder.name, path.stem)
-                    manifest = _named(read_package(data), folder.name, path.stem)
+                    manifest = _named(open_package(data), folder.name, path.stem)
                 except ModelPackageError:
                     continue
                 found.append(Installed(manifest, path.stem == active, len(data)))
@@ -236,7 +236,7 @@ class Registry:
                     path.unlink()
 
 
-def _named(package: ModelPackage, name: str, identity: str) -> Manifest:
+def _named(package: Package, name: str, identity: str) -> AnyManifest:
     manifest = package.manifest
     if (manifest.name, manifest.id) != (name, identity):
         raise ModelPackageError(f"{name}: package {identity} says it is {manifest.name} {manifest.id}")

@@ -9,20 +9,22 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgead.errors import ModelPackageError
 from edgead.multivariate import Scorer
 from edgead.onnx import Session
-from edgead.package import ModelPackage, read_package, self_test
+from edgead.package import Package, UnivariatePackage, open_package, self_test
 
 #: Memory of its own and CPU time of the trial; a model of 128 variables takes a tenth of either.
 MEMORY_BYTES = 512 * 2**20
 CPU_S = 30
 WALL_S = 120.0
-#: Judgements timed; the fastest counts, other work may be slowing this machine.
+#: Judgements timed.
 TIMED = 5
+#: A model of one variable knows no step; one that is slower than this could not watch twenty readings a second.
+READING_S = 0.05
 #: Characters of a reason that are passed on: part of it is a stranger's text, as long as the package may be.
 REASON_CHARS = 300
 COMMAND = (sys.executable, "-P", "-m", "edgead.registry.trial")
@@ -68,7 +70,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        package = read_package(sys.stdin.buffer.read())
+        package = open_package(sys.stdin.buffer.read())
         try_package(package)
     except MemoryError:
         print(f"the trial run needs more than {MEMORY_BYTES // 2**20} MiB", file=sys.stderr)
@@ -79,7 +81,7 @@ def main() -> int:
     return 0
 
 
-def try_package(package: ModelPackage) -> None:
+def try_package(package: Package) -> None:
     """Run the self-test here, and refuse a model that cannot keep up with its rows.
 
     Raises
@@ -89,16 +91,29 @@ def try_package(package: ModelPackage) -> None:
     """
     session = Session(package.model)
     self_test(package, session)
+    if isinstance(package, UnivariatePackage):
+        history = package.self_test.histories[:1]
+        took_s = _fastest_s(lambda: session.run(history))
+        if took_s > READING_S:
+            raise ModelPackageError(f"a reading takes {took_s:.2g} s to judge here, at most {READING_S:g} s")
+        return
     manifest = package.manifest
-    scorer, window, took = Scorer(manifest, session), package.self_test.rows[: manifest.window], []
+    scorer, window = Scorer(manifest, session), package.self_test.rows[: manifest.window]
+    took_s = _fastest_s(lambda: scorer.judge(window))
+    if took_s > manifest.step_s:
+        raise ModelPackageError(
+            f"a row takes {took_s:.2g} s to judge here, and one comes every {manifest.step_s:g} s"
+        )
+
+
+def _fastest_s(judge: Callable[[], object]) -> float:
+    """Time of one judgement; the fastest counts, other work may be slowing this machine."""
+    took = []
     for _ in range(TIMED):
         start = time.perf_counter()
-        scorer.judge(window)
+        judge()
         took.append(time.perf_counter() - start)
-    if min(took) > manifest.step_s:
-        raise ModelPackageError(
-            f"a row takes {min(took):.2g} s to judge here, and one comes every {manifest.step_s:g} s"
-        )
+    return min(took)
 
 
 def _one_line(reason: str) -> str:

@@ -273,7 +273,7 @@ def test_a_trial_has_bounds_and_its_reason_is_one_printable_line(body, reason):
     code = (
         "import edgead.registry.trial as trial, sys\n"
         "def fail(text): raise trial.ModelPackageError(text)\n"
-        f"trial.read_package = lambda data: {body}\n"
+        f"trial.open_package = lambda data: {body}\n"
         "sys.exit(trial.main())"
     )
     with pytest.raises(ModelPackageError, match=reason):
