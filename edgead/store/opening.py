@@ -13,7 +13,16 @@ from edgead.store import log
 from edgead.store.database import PAGE_BYTES, connect, connect_writer, translate
 from edgead.store.directory import COMPANIONS, aside_name, set_aside, sync_directory
 from edgead.store.rescue import Rescued, rescue
-from edgead.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, is_whole, row_crc
+from edgead.store.schema import (
+    APPLICATION_ID,
+    OUTBOX_COUNTERS,
+    SCHEMA_VERSION,
+    TABLES,
+    TABLES_SINCE,
+    is_whole,
+    row_crc,
+    tables_of,
+)
 
 
 class Damage(Exception):
@@ -70,7 +79,8 @@ def _draft(path: Path) -> Iterator[sqlite3.Connection]:
             connection.execute(statement)
         version = SCHEMA_VERSION
         connection.execute("INSERT INTO schema_version VALUES (?, ?)", (version, row_crc((version,))))
-        connection.execute("INSERT INTO counters VALUES (1, 0, 0, 0, ?)", (row_crc((0, 0, 0)),))
+        for number in (1, OUTBOX_COUNTERS):
+            connection.execute("INSERT INTO counters VALUES (?, 0, 0, 0, ?)", (number, row_crc((0, 0, 0))))
         yield connection
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -134,14 +144,14 @@ def _examine_tables(connection: sqlite3.Connection) -> None:
     version, crc = connection.execute("SELECT version, crc FROM schema_version").fetchone() or (None, None)
     if not is_whole(crc, (version,)):
         raise Damage("its schema version is damaged")
-    if version != SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         raise StoreError(
             f"the state was written by a newer edgead (schema {version}, this one knows {SCHEMA_VERSION}):"
             " install that edgead again, or give this one an empty state_dir",
             kind="version",
         )
     tables = dict(connection.execute("SELECT name, sql FROM sqlite_master"))
-    if tables != TABLES:
+    if tables != tables_of(version):
         raise Damage("its tables are not as edgead made them")
     complaints = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
     if complaints != ["ok"]:
@@ -164,7 +174,28 @@ def open_writer(path: Path, now_ns: int) -> Opened:
         notices, commits_lost = _settle(path, now_ns)
     except Damage as damage:
         notices, commits_lost = [f"{path.name} was damaged ({damage}); {replace(path, now_ns)}"], False
-    return Opened(connect_writer(path), notices, commits_lost)
+    connection = connect_writer(path)
+    try:
+        _upgrade(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return Opened(connection, notices, commits_lost)
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Bring the database of an older edgead to this version: in one transaction, so cut short it is as it was."""
+    version = connection.execute("SELECT version FROM schema_version").fetchone()[0]
+    if version == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    for name in (name for since, names in TABLES_SINCE.items() if since > version for name in names):
+        connection.execute(TABLES[name])
+    connection.execute("INSERT INTO counters VALUES (?, 0, 0, 0, ?)", (OUTBOX_COUNTERS, row_crc((0, 0, 0))))
+    connection.execute(
+        "UPDATE schema_version SET version = ?, crc = ?", (SCHEMA_VERSION, row_crc((SCHEMA_VERSION,)))
+    )
+    connection.execute("COMMIT")
 
 
 def _settle(path: Path, now_ns: int) -> tuple[list[str], bool]:

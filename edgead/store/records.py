@@ -51,8 +51,26 @@ class SpoolRow(msgspec.Struct, frozen=True):
     created_ns: int
 
 
+class OutboxRow(msgspec.Struct, frozen=True):
+    """A record on disk that the cloud has not confirmed.
+
+    Attributes
+    ----------
+    seq : int
+        >= 1; rises for ever, never reused.
+    body : bytes
+        As it was given.
+    created_ns : int
+        Wall clock when it was stored.
+    """
+
+    seq: int
+    body: bytes
+    created_ns: int
+
+
 class SpoolStats(msgspec.Struct, frozen=True):
-    """The spool in numbers.
+    """The spool, or the outbox, in numbers.
 
     Attributes
     ----------

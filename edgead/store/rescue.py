@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from edgead.store.schema import ID_MAX, SEQ_GAP, is_whole, row_crc
+from edgead.store.schema import ID_MAX, OUTBOX_COUNTERS, SEQ_GAP, is_whole, row_crc
 
 _ROWS_MAX = 10_000_000
 _SEQ_GAP = (
@@ -22,11 +22,16 @@ class Rescued(msgspec.Struct):
     series: int = 0
     entries: int = 0
     events: int = 0
+    records: int = 0
 
     def __str__(self) -> str:
-        if not (self.series or self.entries or self.events):
+        if not (self.series or self.entries or self.events or self.records):
             return "starting with an empty state"
-        return f"rescued the state of {self.series} series, {self.entries} journal entries and {self.events} events"
+        for_cloud = f" ({self.records} records for the cloud)" if self.records else ""
+        return (
+            f"rescued the state of {self.series} series, {self.entries} journal entries and {self.events} events"
+            f"{for_cloud}"
+        )
 
 
 def rescue(damaged: sqlite3.Connection, fresh: sqlite3.Connection) -> Rescued:
@@ -36,9 +41,11 @@ def rescue(damaged: sqlite3.Connection, fresh: sqlite3.Connection) -> Rescued:
     between them is a gap in what was learned, never a wrong value.
     """
     rescued = Rescued()
-    journal_seq = spool_seq = dropped = 0
-    for crc, *numbers in _rows(damaged, "crc, journal_seq, spool_seq, dropped", "counters", "id"):
-        if is_whole(crc, numbers):
+    journal_seq = spool_seq = dropped = outbox_seq = undelivered = 0
+    for number, crc, *numbers in _rows(damaged, "id, crc, journal_seq, spool_seq, dropped", "counters", "id"):
+        if is_whole(crc, numbers) and number == OUTBOX_COUNTERS:
+            _, outbox_seq, undelivered = numbers
+        elif is_whole(crc, numbers):
             journal_seq, spool_seq, dropped = numbers
     for slot, crc, seq, series, body in _rows(damaged, "slot, crc, seq, series, body", "snapshots", "slot"):
         if isinstance(series, str) and is_whole(crc, (slot, seq), series.encode(), body):
@@ -52,9 +59,15 @@ def rescue(damaged: sqlite3.Connection, fresh: sqlite3.Connection) -> Rescued:
         if is_whole(crc, (seq, created_ns), body):
             rescued.events += _put(fresh, "spool", seq, crc, created_ns, body)
             spool_seq = max(spool_seq, seq)
-    counters = (journal_seq, spool_seq + SEQ_GAP, dropped)
+    for seq, crc, created_ns, body in _rows(damaged, "seq, crc, created_ns, body", "outbox", "seq"):
+        if is_whole(crc, (seq, created_ns), body):
+            rescued.records += _put(fresh, "outbox", seq, crc, created_ns, body)
+            outbox_seq = max(outbox_seq, seq)
     fresh.execute("DELETE FROM counters")
+    counters = (journal_seq, spool_seq + SEQ_GAP, dropped)
     _put(fresh, "counters", 1, *counters, row_crc(counters))
+    counters = (0, outbox_seq + SEQ_GAP, undelivered)
+    _put(fresh, "counters", OUTBOX_COUNTERS, *counters, row_crc(counters))
     return rescued
 
 

@@ -10,14 +10,15 @@ import struct
 import zlib
 from collections.abc import Iterable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SEQ_GAP = 1_000_000  # left above the highest number of an event known, when later ones may be lost: none comes twice
 ID_MAX = 2**63 - 1  # of a row
 APPLICATION_ID = 0x65646764  # "edgd"; tells our file from any other SQLite file
 
 TABLES = {
     "schema_version": "CREATE TABLE schema_version (version INTEGER NOT NULL, crc INTEGER NOT NULL)",
-    # one row; written only when rows leave the other tables or events are dropped
+    # row 1 for journal and spool, row 2 for the outbox (its journal_seq stays 0); written only when rows
+    # leave the other tables or are dropped
     "counters": (
         "CREATE TABLE counters (id INTEGER PRIMARY KEY, journal_seq INTEGER NOT NULL, spool_seq INTEGER NOT NULL,"
         " dropped INTEGER NOT NULL, crc INTEGER NOT NULL)"
@@ -31,9 +32,24 @@ TABLES = {
         "CREATE TABLE spool (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, created_ns INTEGER NOT NULL,"
         " body BLOB NOT NULL)"
     ),
+    # what waits for the cloud; since version 2
+    "outbox": (
+        "CREATE TABLE outbox (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, created_ns INTEGER NOT NULL,"
+        " body BLOB NOT NULL)"
+    ),
     # rows whose check value was wrong, kept for whoever wants to look
     "damaged": "CREATE TABLE damaged (source TEXT NOT NULL, key INTEGER NOT NULL, crc INTEGER, body BLOB)",
 }
+
+#: The tables that a version brought; a database of an older version has all but those of the later ones.
+TABLES_SINCE = {2: ("outbox",)}
+OUTBOX_COUNTERS = 2  # row of `counters`
+
+
+def tables_of(version: int) -> dict[str, str]:
+    """The tables of a database of this version."""
+    later = {name for since, names in TABLES_SINCE.items() if since > version for name in names}
+    return {name: statement for name, statement in TABLES.items() if name not in later}
 
 
 def row_crc(numbers: Iterable[int], *parts: bytes) -> int:

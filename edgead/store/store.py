@@ -12,8 +12,10 @@ from edgead.store.database import CHECKPOINT_BYTES, PAGE_BYTES, plain_errors, tr
 from edgead.store.directory import DATABASE, WriterLock, make_private
 from edgead.store.meter import Meter
 from edgead.store.opening import open_writer
+from edgead.store.queue import Queue
 from edgead.store.records import Committed, StoreLimits
-from edgead.store.schema import SEQ_GAP, row_crc
+from edgead.store.schema import OUTBOX_COUNTERS, SEQ_GAP, row_crc
+from edgead.store.spool import encode_event
 from edgead.store.view import StoreView, Table
 
 _EVENT_BYTES = 512  # of an event, for guessing how much the log has grown
@@ -103,6 +105,7 @@ class Store(StoreView):
         *,
         journal: Sequence[bytes] = (),
         events: Sequence[Event] = (),
+        outbox: Sequence[bytes] = (),
         snapshots: Mapping[str, bytes] = _NO_SNAPSHOTS,
         retired: Collection[str] = (),
         forget_through: int = 0,
@@ -116,6 +119,8 @@ class Store(StoreView):
             What the engine was fed: one entry a batch.
         events : sequence of Event
             What came of it, for the spool.
+        outbox : sequence of bytes
+            Records for the cloud; they have the bounds of the spool for themselves.
         snapshots : mapping of str to bytes
             State of some series, including every journal entry up to the last of this commit.
         retired : collection of str
@@ -136,12 +141,13 @@ class Store(StoreView):
         self._refuse_if_corrupt()
         dropped = self._spool.tally.dropped
         forget = forget_through > 0 and self._journal.lowest() <= forget_through
-        given = journal or events or snapshots or retired or forget
-        if not (given or self._acknowledged or self._spool.is_overdue(self._limits, now_ns)):
+        given = journal or events or outbox or snapshots or retired or forget
+        if not (given or any(queue.acknowledged for queue in self._queues) or self._is_overdue(now_ns)):
             return Committed(self.journal_seq, [], 0)
         with self._transaction("saving"):
             self._delete_acknowledged()
-            seqs = self._spool.append(events, self._limits, now_ns)
+            seqs = self._spool.append([encode_event(event) for event in events], self._limits, now_ns)
+            self._outbox.append(outbox, self._limits, now_ns)
             self._journal.append(journal)
             self._snapshots.save(snapshots, self.journal_seq)
             self._snapshots.retire(retired)
@@ -149,8 +155,8 @@ class Store(StoreView):
                 self._journal.delete(0, forget_through)
             self._save_counters()
         self._forget_acknowledged()
-        payload = sum(map(len, journal)) + sum(map(len, snapshots.values())) + _EVENT_BYTES * len(events)
-        self._fold_log(payload)
+        payload = sum(map(len, journal)) + sum(map(len, snapshots.values())) + sum(map(len, outbox))
+        self._fold_log(payload + _EVENT_BYTES * len(events))
         return Committed(self.journal_seq, seqs, self._spool.tally.dropped - dropped)
 
     def acknowledge(self, seqs: Sequence[int]) -> None:
@@ -160,18 +166,30 @@ class Store(StoreView):
         that sends them once more.  Unknown sequence numbers are ignored.  A disk that refuses to delete is no error
         here: it is tried again with the next commit, which tells.
         """
+        self._acknowledge(self._spool, seqs)
+
+    def acknowledge_outbox(self, seqs: Sequence[int]) -> None:
+        """Note that the cloud has these records: the promises of `acknowledge`, for the outbox."""
+        self._acknowledge(self._outbox, seqs)
+
+    def _acknowledge(self, queue: Queue, seqs: Sequence[int]) -> None:
         with self._reading():
-            for seq in seqs:
-                size = None if seq in self._acknowledged else self._spool.size_of(seq)
-                if size is not None:
-                    self._acknowledged[seq] = size
-        if len(self._acknowledged) >= self._flush_at:
-            self._flush_at = len(self._acknowledged) + ACKNOWLEDGED_MAX
+            queue.acknowledge(seqs)
+        waiting = sum(len(each.acknowledged) for each in self._queues)
+        if waiting >= self._flush_at:
+            self._flush_at = waiting + ACKNOWLEDGED_MAX
             self._flush_acknowledged()
+
+    @property
+    def _queues(self) -> tuple[Queue, Queue]:
+        return self._spool, self._outbox
+
+    def _is_overdue(self, now_ns: int) -> bool:
+        return any(queue.is_overdue(self._limits, now_ns) for queue in self._queues)
 
     def close(self) -> None:
         """Delete what was acknowledged, fold the log in, close the files and let another process write."""
-        if self._acknowledged:
+        if any(queue.acknowledged for queue in self._queues):
             self._flush_acknowledged()
         super().close()
         self._lock.release()
@@ -179,7 +197,8 @@ class Store(StoreView):
     def _leave_a_gap(self) -> None:
         """Give no sequence number again that may have been given in a commit that is lost."""
         with self._transaction("leaving a gap in the numbers"):
-            self._spool.tally.last_seq += SEQ_GAP
+            for queue in self._queues:
+                queue.tally.last_seq += SEQ_GAP
             self._save_counters()
 
     def _flush_acknowledged(self) -> None:
@@ -192,41 +211,45 @@ class Store(StoreView):
             self._fold_log(0)
 
     def _forget_acknowledged(self) -> None:
-        self._acknowledged.clear()
+        for queue in self._queues:
+            queue.acknowledged.clear()
         self._flush_at = ACKNOWLEDGED_MAX
 
     def _delete_acknowledged(self) -> None:
-        for first, last in _runs(sorted(self._acknowledged)):
-            self._spool.delete(first, last)
+        for queue in self._queues:
+            queue.delete_acknowledged()
 
     def _save_counters(self) -> None:
         """Write the counters if the tables no longer tell them, that is when their newest row has gone."""
-        journal, spool = self._journal.tally, self._spool.tally
-        saved_journal, saved_spool, saved_dropped = self._saved
-        if (
-            spool.dropped == saved_dropped
-            and max(saved_spool, self._spool.highest()) == spool.last_seq
-            and max(saved_journal, self._journal.highest()) == journal.last_seq
-        ):
-            return
-        numbers = (journal.last_seq, spool.last_seq, spool.dropped)
-        self._connection.execute(
-            "INSERT OR REPLACE INTO counters (id, journal_seq, spool_seq, dropped, crc) VALUES (1, ?, ?, ?, ?)",
-            (*numbers, row_crc(numbers)),
+        journal, spool, outbox = self._journal.tally, self._spool.tally, self._outbox.tally
+        self._save_row(
+            1,
+            (journal.last_seq, spool.last_seq, spool.dropped),
+            (self._journal.highest(), self._spool.highest()),
         )
-        self._saved = numbers
+        self._save_row(OUTBOX_COUNTERS, (0, outbox.last_seq, outbox.dropped), (0, self._outbox.highest()))
+
+    def _save_row(self, number: int, now: tuple[int, int, int], highest: tuple[int, int]) -> None:
+        journal_seq, seq, dropped = self._saved[number]
+        if (max(journal_seq, highest[0]), max(seq, highest[1]), dropped) == now:
+            return
+        self._connection.execute(
+            "INSERT OR REPLACE INTO counters (id, journal_seq, spool_seq, dropped, crc) VALUES (?, ?, ?, ?, ?)",
+            (number, *now, row_crc(now)),
+        )
+        self._saved = {**self._saved, number: now}
 
     @contextlib.contextmanager
     def _transaction(self, doing: str) -> Iterator[None]:
         """All of the block or nothing, in memory as on disk."""
-        before = copy.copy(self._spool.tally), copy.copy(self._journal.tally), self._saved
+        before = [copy.copy(each.tally) for each in (*self._queues, self._journal)], self._saved
         with self._meter.running(), plain_errors(self._path, doing):
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
-                self._spool.tally, self._journal.tally, self._saved = before
+                (self._spool.tally, self._outbox.tally, self._journal.tally), self._saved = before
                 with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
                     self._connection.execute("ROLLBACK")
                 raise
@@ -269,16 +292,3 @@ class Store(StoreView):
             super()._leave_out(table, key, what)
         else:
             self.notices.append(f"{what} on disk; the row was set aside in table 'damaged'")
-
-
-def _runs(seqs: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last of every run of neighbours in ascending numbers."""
-    first = last = None
-    for seq in seqs:
-        if first is None or last is None or seq != last + 1:
-            if first is not None and last is not None:
-                yield first, last
-            first = seq
-        last = seq
-    if first is not None and last is not None:
-        yield first, last

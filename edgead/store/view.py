@@ -9,11 +9,12 @@ from edgead.errors import StoreError
 from edgead.store.database import connect, plain_errors
 from edgead.store.directory import DATABASE
 from edgead.store.history import Journal, Snapshots
-from edgead.store.records import SpoolRow, SpoolStats
-from edgead.store.schema import ID_MAX, is_whole
-from edgead.store.spool import Spool
+from edgead.store.queue import Queue
+from edgead.store.records import OutboxRow, SpoolRow, SpoolStats
+from edgead.store.schema import ID_MAX, OUTBOX_COUNTERS, TABLES, is_whole
+from edgead.store.spool import Outbox, Spool
 
-Table = Snapshots | Journal | Spool
+Table = Snapshots | Journal | Queue
 
 
 class StoreView:
@@ -30,11 +31,16 @@ class StoreView:
         self._path = path
         self._connection = connection
         with self._reading():
-            journal_seq, spool_seq, dropped = self._saved = self._read_counters()
+            journal_seq, spool_seq, dropped = self._read_counters(1)
+            _, outbox_seq, undelivered = self._read_counters(OUTBOX_COUNTERS)
+            self._saved = {
+                1: (journal_seq, spool_seq, dropped),
+                OUTBOX_COUNTERS: (0, outbox_seq, undelivered),
+            }
             self._snapshots = Snapshots(connection)
             self._journal = Journal(connection, last_seq=max(journal_seq, self._snapshots.highest()))
             self._spool = Spool(connection, last_seq=spool_seq, dropped=dropped)
-        self._acknowledged: dict[int, int] = {}  # sequence number -> encoded size, not yet deleted on disk
+            self._outbox = Outbox(connection, last_seq=outbox_seq, dropped=undelivered)
 
     @classmethod
     def open_view(cls, directory: Path) -> "StoreView":
@@ -62,8 +68,12 @@ class StoreView:
     def _reading(self) -> contextlib.AbstractContextManager[None]:
         return plain_errors(self._path, "reading")
 
-    def _read_counters(self) -> tuple[int, int, int]:
-        row = self._connection.execute("SELECT crc, journal_seq, spool_seq, dropped FROM counters").fetchone()
+    def _read_counters(self, number: int) -> tuple[int, int, int]:
+        row = self._connection.execute(
+            "SELECT crc, journal_seq, spool_seq, dropped FROM counters WHERE id = ?", (number,)
+        ).fetchone()
+        if row is None and number == OUTBOX_COUNTERS:  # an older edgead's, opened for reading
+            return 0, 0, 0
         if row is not None and is_whole(row[0], row[1:]):
             return row[1], row[2], row[3]
         self.notices.append(
@@ -121,9 +131,7 @@ class StoreView:
             At most so many rows.
         """
         with self._reading():
-            rows, damaged = self._spool.read(
-                after, ID_MAX if through is None else through, limit, self._acknowledged
-            )
+            rows, damaged = self._spool.read(after, ID_MAX if through is None else through, limit)
             for seq in damaged:
                 self._leave_out(self._spool, seq, f"event {seq} in the spool was damaged")
         return rows
@@ -131,7 +139,20 @@ class StoreView:
     def spool_stats(self) -> SpoolStats:
         """Count what waits in the spool."""
         with self._reading():
-            return self._spool.stats(self._acknowledged)
+            return self._spool.stats()
+
+    def peek_outbox(self, *, after: int = 0, through: int | None = None, limit: int = 100) -> list[OutboxRow]:
+        """Records that the cloud does not have, by rising sequence number; see `peek`."""
+        with self._reading():
+            rows, damaged = self._outbox.read(after, ID_MAX if through is None else through, limit)
+            for seq in damaged:
+                self._leave_out(self._outbox, seq, f"record {seq} in the outbox was damaged")
+        return rows
+
+    def outbox_stats(self) -> SpoolStats:
+        """Count what waits in the outbox."""
+        with self._reading():
+            return self._outbox.stats()
 
     def _leave_out(self, table: Table, key: int, what: str) -> None:
         notice = f"{what} on disk and is left out"
@@ -146,14 +167,24 @@ class StoreView:
 def _connect_reader(path: Path) -> sqlite3.Connection:
     connection = connect(path, "ro")
     try:
-        connection.execute("SELECT 1 FROM counters").fetchone()
+        _stand_in(connection)
     except sqlite3.OperationalError as error:
         connection.close()
         # on a read-only file system SQLite cannot make a log, but when there is none nobody is writing either
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or Path(f"{path}-wal").exists():
             raise
-        return connect(path, "ro&immutable=1")
+        connection = connect(path, "ro&immutable=1")
+        _stand_in(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _stand_in(connection: sqlite3.Connection) -> None:
+    """Empty tables, in memory, for those that the database of an older edgead does not have."""
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if "counters" in there:
+        connection.execute("PRAGMA temp_store = MEMORY")
+        for name in TABLES.keys() - there:
+            connection.execute(TABLES[name].replace("CREATE TABLE", "CREATE TEMP TABLE", 1))

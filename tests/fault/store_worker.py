@@ -31,15 +31,18 @@ FAULTS = ctypes.CDLL(None)
 def script(seed: int, steps: int) -> list[Step]:
     """A seeded life: batches, events, deliveries, snapshots, trimming, restarts."""
     rng = random.Random(seed)
-    made = journal_seq = 0
+    made = journal_seq = records = 0
     result: list[Step] = []
     for _ in range(steps):
-        kind = rng.choices(["commit", "snapshots", "acknowledge", "reopen"], [12, 3, 5, 1])[0]
+        kind = rng.choices(["commit", "snapshots", "acknowledge", "forwarded", "reopen"], [12, 3, 5, 2, 1])[0]
         if kind == "commit":
             entries = [rng.randbytes(rng.choice([30, 800, 6000])) for _ in range(rng.choice([0, 1, 1, 2]))]
             events = list(range(made, made + rng.choice([0, 0, 1, 3, 20])))
             made += len(events)
-            result.append((kind, {"journal": entries, "events": [make_event(number) for number in events]}))
+            bodies = [rng.randbytes(rng.choice([60, 900])) for _ in range(rng.choice([0, 0, 1, 6]))]
+            records += len(bodies)
+            work = {"events": [make_event(number) for number in events], "outbox": bodies}
+            result.append((kind, {"journal": entries} | work))
             journal_seq += len(entries)
         elif kind == "snapshots":
             names = rng.sample(["a", "b", "c", "d", "e", "f"], 4)
@@ -51,6 +54,8 @@ def script(seed: int, steps: int) -> list[Step]:
             result.append(("commit", work))
         elif kind == "acknowledge":
             result.append((kind, sorted(rng.sample(range(1, made + 3), min(made + 2, rng.randrange(1, 12))))))
+        elif kind == "forwarded":
+            result.append((kind, list(range(1, rng.randrange(1, records + 2)))))
         else:
             result.append((kind, None))
     return result
@@ -62,6 +67,8 @@ def apply_to_model(model: Model, step: Step) -> None:
         model.commit(**work, now_ns=NOW)
     elif kind == "acknowledge":
         model.acknowledge(work)
+    elif kind == "forwarded":
+        model.acknowledge_outbox(work)
     else:
         model.flush()
 
@@ -104,8 +111,10 @@ def work(directory: Path, seed: int, steps: int) -> None:
 def do(store: Store, kind: str, given: Any) -> None:
     if kind == "commit":
         store.commit(**given, now_ns=NOW)
-    else:
+    elif kind == "acknowledge":
         store.acknowledge(given)
+    else:
+        store.acknowledge_outbox(given)
 
 
 def open_index(directory: Path) -> int:

@@ -18,7 +18,7 @@ from tests.fault import store_faults as faults
 from tests.fault import store_worker as worker
 from tests.store_model import Model, State, make_event, state_of
 
-SEED = 5_501
+SEED = 5_504
 STEPS = 70
 TRIES = 3000 if faults.SOAK else 300
 
@@ -82,10 +82,12 @@ def shows_only_what_was_written(state: State, states: list[State]) -> bool:
     snapshots = [item for one in states for item in one.snapshots.items()]
     journal = {item for one in states for item in one.journal.items()}
     spool = {item for one in states for item in one.spool.items()}
+    outbox = {item for one in states for item in one.outbox.items()}
     return (
         all(item in snapshots for item in state.snapshots.items())
         and state.journal.items() <= journal
         and state.spool.items() <= spool
+        and state.outbox.items() <= outbox
     )
 
 

@@ -41,16 +41,18 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         journal=st.lists(blobs, max_size=3),
         events=st.integers(0, 15),
+        outbox=st.lists(blobs, max_size=4),
         unit=st.sampled_from(["K", "u" * 20_000]),
         snapshots=st.dictionaries(series_ids, blobs, max_size=3),
         retired=st.sets(series_ids, max_size=1),
         forget=st.floats(0, 1),
     )
-    def commit(self, journal, events, unit, snapshots, retired, forget) -> None:
+    def commit(self, journal, events, outbox, unit, snapshots, retired, forget) -> None:
         made = [make_event(self.events_made + n, unit) for n in range(events)]
         self.events_made += events
         through = int(forget * (self.model.journal_seq + len(journal)))
-        work = {"journal": journal, "events": made, "snapshots": snapshots, "retired": retired}
+        work = {"journal": journal, "events": made, "outbox": outbox}
+        work |= {"snapshots": snapshots, "retired": retired}
         done = self.store.commit(**work, forget_through=through, now_ns=self.now_ns)
         assert done == self.model.commit(**work, forget_through=through, now_ns=self.now_ns)
 
@@ -61,11 +63,18 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.acknowledge(seqs)
         self.model.acknowledge(seqs)
 
+    @rule(data=st.data())
+    def acknowledge_outbox(self, data) -> None:
+        shown = sorted(self.model.shown().outbox) or [1]
+        seqs = data.draw(st.lists(st.one_of(st.sampled_from(shown), st.integers(-1, 60)), max_size=8))
+        self.store.acknowledge_outbox(seqs)
+        self.model.acknowledge_outbox(seqs)
+
     @rule(data=st.data(), limit=st.integers(1, 5))
     def peek(self, data, limit: int) -> None:
         spool = self.model.shown().spool
-        after = data.draw(st.integers(0, self.model.spool_seq))
-        through = data.draw(st.one_of(st.none(), st.integers(0, self.model.spool_seq + 1)))
+        after = data.draw(st.integers(0, self.model.spool.seq))
+        through = data.draw(st.one_of(st.none(), st.integers(0, self.model.spool.seq + 1)))
         expected = [seq for seq in spool if seq > after and (through is None or seq <= through)][:limit]
         rows = self.store.peek(after=after, through=through, limit=limit)
         assert [row.seq for row in rows] == expected

@@ -222,7 +222,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
 def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
     open_store(tmp_path).close()
     change(tmp_path, "UPDATE schema_version SET version = 7, crc = ?", row_crc((7,)))
-    with pytest.raises(StoreError, match=r"newer edgead \(schema 7, this one knows 1\)") as caught:
+    with pytest.raises(StoreError, match=r"newer edgead \(schema 7, this one knows 2\)") as caught:
         open_store(tmp_path)
     assert caught.value.kind == "version"
     assert [name for name in os.listdir(tmp_path) if "corrupt" in name] == []
