@@ -7,6 +7,7 @@ import numpy as np
 
 from edgead.errors import InvalidInput, ModelPackageError
 from edgead.multivariate import Judgement, Scorer, interpretation
+from edgead.multivariate.scoring import Scaled
 from edgead.onnx import Session
 from edgead.package import ModelPackage, self_test
 from edgead.records import Contribution
@@ -49,10 +50,14 @@ class Model:
         self.failure = ""
         self._scorer = Scorer(manifest, session)
 
-    def judge(self, window: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Judgement | None:
-        """Judge the last row of a window; None, told once, when the network fails on it."""
+    def scale(self, row: tuple[float, ...]) -> Scaled:
+        """A row as the network reads it."""
+        return self._scorer.scale(np.array(row))
+
+    def judge(self, window: Scaled) -> Judgement | None:
+        """Judge the last row of a window of scaled rows; None, told once, when the network fails on it."""
         try:
-            judged = self._scorer.judge(window)
+            judged = self._scorer.judge_scaled(window)
             if not math.isfinite(judged.score) or not all(map(math.isfinite, judged.contributions)):
                 raise ModelPackageError("the network gave a number that is not finite")
         except (ModelPackageError, InvalidInput) as error:
@@ -80,7 +85,7 @@ class Windowed:
         self.step_ns = round(spec.step_s * 1e9)
         self._model, self._top, self._rows = model, top, spec.window
         # twice the window: the rows move to the front once a window and are always one stretch of memory
-        self._buffer = np.empty((2 * spec.window, len(spec.variables)))
+        self._buffer = np.empty((2 * spec.window, len(spec.variables)), np.float32)
         self._end = 0
         self.nbytes = self._buffer.nbytes
 
@@ -107,7 +112,7 @@ class Windowed:
             kept = self._rows - 1
             self._buffer[:kept] = self._buffer[-kept:]
             self._end = kept
-        self._buffer[self._end] = row
+        self._buffer[self._end] = self._model.scale(row)
         self._end += 1
         if self._end < self._rows:
             return None
@@ -123,8 +128,8 @@ class Windowed:
         self._end = 0
 
     def dump(self) -> bytes:
-        """The rows of the window, float64."""
-        return self._buffer[max(self._end - self._rows, 0) : self._end].astype("<f8").tobytes()
+        """The scaled rows of the window, float32."""
+        return self._buffer[max(self._end - self._rows, 0) : self._end].astype("<f4").tobytes()
 
     def load(self, state: bytes) -> None:
         """Take the rows of a dump.
@@ -134,9 +139,9 @@ class Windowed:
         InvalidInput
             If they are not rows of this model.
         """
-        width = 8 * len(self.variables)
+        width = 4 * len(self.variables)
         rows, rest = divmod(len(state), width)
         if rest or rows > self._rows:
             raise InvalidInput(f"window: {len(state)} bytes, expected at most {self._rows} rows of {width}")
-        self._buffer[:rows] = np.frombuffer(state, "<f8").reshape(rows, len(self.variables))
+        self._buffer[:rows] = np.frombuffer(state, "<f4").reshape(rows, len(self.variables))
         self._end = rows

@@ -18,6 +18,7 @@ from edgead.multivariate.interpret import Contributor, interpretation
 from edgead.multivariate.spec import ModelSpec
 
 FloatArray = NDArray[np.float64]
+Scaled = NDArray[np.float32]
 
 #: The service's severity is its score over e - 1; with this constant s = 1 gives the wire score 0.5.
 WIRE_TOP = math.e - 1.0
@@ -118,11 +119,33 @@ class Scorer:
         expected = (self.spec.window, len(self.spec.variables))
         if window.shape != expected:
             raise InvalidInput(f"window of shape {window.shape}: expected {expected}", code="NotEnoughInput")
+        return self.judge_scaled(self.scale(window))
+
+    def scale(self, rows: FloatArray) -> Scaled:
+        """Rows as the network reads them; a row may be scaled once and judged in many windows.
+
+        Parameters
+        ----------
+        rows : ndarray of float64, shape (variables,) or (n, variables)
+            Units of the variables.
+
+        Returns
+        -------
+        ndarray of float32, same shape
+            NaN where a value is not finite.
+        """
+        limit, finite = self.spec.scaler.limit, np.isfinite(rows)
+        ratios = (rows - self._center) / self._scale
+        scaled: Scaled = np.minimum(np.maximum(ratios, -limit), limit).astype(np.float32)
+        if not finite.all():
+            scaled[~finite] = np.nan
+        return scaled
+
+    def judge_scaled(self, window: Scaled) -> Judgement:
+        """As `judge`, of rows that `scale` gave; the shape is the caller's promise."""
         if not np.isfinite(window).all():
             raise InvalidInput("window: expected finite values; fill holes first")
-        limit = self.spec.scaler.limit
-        scaled = np.clip((window - self._center) / self._scale, -limit, limit).astype(np.float32)
-        out = self.network.run(scaled)
+        out = self.network.run(window)
         thresholds = self.spec.thresholds
         ratios = (float(out["joined"][0]) / thresholds.joined, float(out["local"][0]) / thresholds.local)
         shares = out["contributions"].astype(np.float64)
@@ -142,6 +165,6 @@ class Scorer:
         Judgement
             ``n - window + 1`` of them, equal to those `judge` gives row by row.
         """
-        window = self.spec.window
+        window, scaled = self.spec.window, self.scale(rows)
         for end in range(window, len(rows) + 1):
-            yield self.judge(rows[end - window : end])
+            yield self.judge_scaled(scaled[end - window : end])

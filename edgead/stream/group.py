@@ -12,7 +12,7 @@ from edgead.stream.join import Dumped, Join, JoinSettings, Row
 from edgead.stream.outcome import Outcome
 from edgead.stream.settings import SECOND_NS, GroupSettings
 
-VERSION = 1
+VERSION = 2
 _NAN = float("nan")
 
 
@@ -163,12 +163,15 @@ class Group:
 
     def take(self, variable: int, time_ns: int, value: float, out: Outcome) -> None:
         """Take a judged reading of one variable; judge every row that it closes."""
-        restarts = self.join.restarts
-        rows = self.join.take(variable, time_ns, value)
-        if self.join.restarts != restarts:
+        join = self.join
+        restarts = join.restarts
+        rows = join.take(variable, time_ns, value)
+        if join.restarts != restarts:
             self.model.reset()
-        self._set_stale(self.join.gave_up or (self.stale and not rows), out)
-        self._judge(rows, out)
+        if self.stale or join.gave_up:
+            self._set_stale(join.gave_up or not rows, out)
+        if rows:
+            self._judge(rows, out)
 
     def silent(self, out: Outcome) -> None:
         """One of its series is stale: it is, until it gets a row again."""

@@ -64,9 +64,11 @@ class Join:
 
     __slots__ = (
         "_anchor_ns",
+        "_behind",
         "_closed_ns",
         "_last",
         "_newest_ns",
+        "_oldest_ns",
         "_times",
         "_values",
         "gave_up",
@@ -90,7 +92,8 @@ class Join:
         count = self.settings.variables
         self._times: list[list[int]] = [[] for _ in range(count)]  # the last closed reading, and all after it
         self._values: list[list[float]] = [[] for _ in range(count)]
-        self._last = [_ABSENT] * count  # of each variable; kept apart so that min() finds the horizon
+        self._last = [_ABSENT] * count  # of each variable
+        self._oldest_ns, self._behind = _ABSENT, count  # least of `_last`, and how many are as old
         self.restarts += 1
 
     def take(self, variable: int, time_ns: int, value: float) -> list[Row]:
@@ -113,18 +116,31 @@ class Join:
         at_ns = self._on_grid(time_ns)
         if at_ns <= self._last[variable]:
             return []
-        self._newest_ns = max(self._newest_ns, at_ns)
+        if at_ns > self._newest_ns:
+            self._newest_ns = at_ns
         if self._lags():
             self._clear()
             self.gave_up = True
         self._times[variable].append(at_ns)
         self._values[variable].append(value)
-        self._last[variable] = at_ns
-        horizon_ns = min(self._last)
+        self._advance(variable, at_ns)
+        horizon_ns = self._oldest_ns
         if horizon_ns == _ABSENT:
             self._drop_old(variable)
             return []
         return self._close(horizon_ns) if horizon_ns > self._closed_ns else []
+
+    def _advance(self, variable: int, at_ns: int) -> None:
+        """Note the newest reading of a variable; the oldest of all is sought once a row, not once a reading."""
+        before_ns, self._last[variable] = self._last[variable], at_ns
+        if before_ns == self._oldest_ns:
+            self._behind -= 1
+            if not self._behind:
+                self._find_oldest()
+
+    def _find_oldest(self) -> None:
+        self._oldest_ns = min(self._last)
+        self._behind = self._last.count(self._oldest_ns)
 
     def flush(self) -> list[Row]:
         """Close every row: nothing follows, and a hole at the end takes the last reading."""
@@ -140,11 +156,10 @@ class Join:
 
     def _lags(self) -> bool:
         """Whether a variable that was there is missing for longer than holes are filled."""
-        last = self._last
-        oldest = (
-            min((each for each in last if each != _ABSENT), default=None) if _ABSENT in last else min(last)
-        )
-        return oldest is not None and self._newest_ns - oldest > self.settings.max_gap_ns
+        oldest_ns = self._oldest_ns
+        if oldest_ns == _ABSENT:
+            oldest_ns = min((each for each in self._last if each != _ABSENT), default=self._newest_ns)
+        return self._newest_ns - oldest_ns > self.settings.max_gap_ns
 
     def _drop_old(self, variable: int) -> None:
         """Wait no longer for a variable that never came than for one that went."""
@@ -155,6 +170,25 @@ class Join:
             del times[:past], self._values[variable][:past]
 
     def _close(self, horizon_ns: int) -> list[Row]:
+        rows = self._close_one(horizon_ns) or self._close_many(horizon_ns)
+        self._closed_ns = horizon_ns
+        if rows:
+            self.gave_up = False
+        return rows
+
+    def _close_one(self, horizon_ns: int) -> list[Row]:
+        """The usual row, where each variable has one reading after the last row and all are in one slot."""
+        if self._behind < self.settings.variables:
+            return []
+        closed_ns = self._closed_ns
+        for times in self._times:
+            if len(times) != 2 or times[0] > closed_ns:
+                return []
+        for times, values in zip(self._times, self._values, strict=True):
+            del times[0], values[0]
+        return [(horizon_ns, tuple([values[0] for values in self._values]))]
+
+    def _close_many(self, horizon_ns: int) -> list[Row]:
         fresh = [
             times[bisect_right(times, self._closed_ns) : bisect_right(times, horizon_ns)]
             for times in self._times
@@ -163,13 +197,10 @@ class Join:
         joined = first.union(*others) if self.settings.mode == "Outer" else first.intersection(*others)
         places = range(self.settings.variables)
         rows = [(at_ns, tuple([self._value(place, at_ns) for place in places])) for at_ns in sorted(joined)]
-        self._closed_ns = horizon_ns
         for times, values in zip(self._times, self._values, strict=True):
             past = bisect_right(times, horizon_ns) - 1
             if past > 0:
                 del times[:past], values[:past]
-        if rows:
-            self.gave_up = False
         return rows
 
     def _value(self, variable: int, at_ns: int) -> float:
@@ -202,3 +233,4 @@ class Join:
         self._times = [list(times) for times, _ in columns]
         self._values = [list(values) for _, values in columns]
         self._last = [times[-1] if times else _ABSENT for times in self._times]
+        self._find_oldest()

@@ -134,3 +134,14 @@ def test_an_impossible_spec_is_refused_by_name(changed, named):
     check_spec(SPEC)
     with pytest.raises(InvalidInput, match=named):
         check_spec(msgspec.structs.replace(SPEC, **changed))
+
+
+def test_what_is_not_finite_stays_visible_when_scaled():
+    scaled = Scorer(SPEC, Told(0.0, 0.0)).scale(np.array([[3.0, np.inf], [np.nan, -1e9]]))
+    np.testing.assert_array_equal(scaled, np.array([[1.0, np.nan], [np.nan, -10.0]], np.float32))
+
+
+def test_a_row_scaled_alone_is_the_row_scaled_in_a_table():
+    rows = np.random.default_rng(0).standard_normal((40, 2)) * 30
+    scorer = Scorer(SPEC, Told(0.0, 0.0))
+    assert np.array_equal(np.stack([scorer.scale(row) for row in rows]), scorer.scale(rows))
