@@ -4,6 +4,7 @@ One folder a model name::
 
     models/pump/4f2c...e1.zip     packages by id, at most `KEPT`
     models/pump/active            id of the active package, and before it the id to roll back to
+    models/pump/notes             candidate, rejections and watch, see `edgead.registry.shelf`
 
 `active` is replaced by a rename, so a device that loses power finds the old model or the new one, never half of
 one.  A package reaches the folder only after its trial run.
@@ -18,6 +19,7 @@ import msgspec
 
 from edgead.errors import ModelPackageError
 from edgead.package import AnyManifest, Package, open_package
+from edgead.registry import notes
 from edgead.registry.disk import make_folder, read_package_file, write_whole, writing
 from edgead.registry.trial import run_trial
 
@@ -44,8 +46,8 @@ class Installed(msgspec.Struct, frozen=True):
     size: int
 
 
-class _Pointer(msgspec.Struct, frozen=True):
-    """Content of the file ``active``."""
+class Pointer(msgspec.Struct, frozen=True):
+    """Content of the file ``active``: ids of the active package and of the one to roll back to."""
 
     active: str
     previous: str = ""
@@ -85,12 +87,16 @@ class Registry:
         """
         manifest = open_package(data).manifest
         self._trial(data)
+        return self._take(data, manifest)
+
+    def _take(self, data: bytes, manifest: AnyManifest) -> AnyManifest:
+        """Put a package that passed its trial beside the active one."""
         folder = self._folder(manifest.name)
         make_folder(folder)
         with writing(folder):
             write_whole(folder / f"{manifest.id}.zip", data)
             if not self._pointer(manifest.name).active:
-                self._point(manifest.name, _Pointer(manifest.id))
+                self._point(manifest.name, Pointer(manifest.id))
             self._prune(folder, newest=manifest.id)
         return manifest
 
@@ -110,12 +116,12 @@ class Registry:
             If it is not installed, damaged on disk or fails its trial; the active model stays.
         """
         data = self._bytes(name, identity)
-        manifest = _named(open_package(data), name, identity)
+        manifest = named(open_package(data), name, identity)
         self._trial(data)
         with writing(self._folder(name)):
             pointer = self._pointer(name)
             if pointer.active != identity:
-                self._point(name, _Pointer(identity, pointer.active))
+                self._point(name, Pointer(identity, pointer.active))
         return manifest
 
     def roll_back(self, name: str) -> AnyManifest:
@@ -135,10 +141,10 @@ class Registry:
         if not pointer.previous:
             raise ModelPackageError(f"{name}: no package to roll back to")
         data = self._bytes(name, pointer.previous)
-        manifest = _named(open_package(data), name, pointer.previous)
+        manifest = named(open_package(data), name, pointer.previous)
         self._trial(data)
         with writing(self._folder(name)):
-            self._point(name, _Pointer(pointer.previous, pointer.active))
+            self._point(name, Pointer(pointer.previous, pointer.active))
         return manifest
 
     def find(self, key: str) -> Installed:
@@ -171,7 +177,7 @@ class Registry:
         if not identity:
             raise ModelPackageError(f"{name}: no active package")
         package = open_package(self._bytes(name, identity))
-        _named(package, name, identity)
+        named(package, name, identity)
         return package
 
     def read(self, name: str, identity: str) -> bytes:
@@ -187,18 +193,24 @@ class Registry:
     def packages(self) -> list[Installed]:
         """Readable packages, by name and then with the active one first; a damaged file is left out."""
         found = []
-        for folder in sorted(self._directory.glob("*/")):
-            if not _NAME.fullmatch(folder.name):
-                continue
-            active = self._pointer(folder.name).active
-            for path in sorted(folder.glob("*.zip"), key=lambda p: (p.stem != active, p.stem)):
+        for name in self.names():
+            active = self._pointer(name).active
+            for path in sorted(self._folder(name).glob("*.zip"), key=lambda p: (p.stem != active, p.stem)):
                 try:
-                    data = self._bytes(folder.name, path.stem)
-                    manifest = _named(open_package(data), folder.name, path.stem)
+                    data = self._bytes(name, path.stem)
+                    manifest = named(open_package(data), name, path.stem)
                 except ModelPackageError:
                     continue
                 found.append(Installed(manifest, path.stem == active, len(data)))
         return found
+
+    def names(self) -> list[str]:
+        """Names of the models that have a folder here."""
+        return sorted(path.name for path in self._directory.glob("*/") if _NAME.fullmatch(path.name))
+
+    def active_id(self, name: str) -> str:
+        """Id of the active package of a model, unverified; "" when there is none."""
+        return self._pointer(name).active
 
     def _folder(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -213,30 +225,37 @@ class Registry:
             raise ModelPackageError(f"{name}: package {identity} is not installed")
         return read_package_file(path)
 
-    def _pointer(self, name: str) -> _Pointer:
+    def _pointer(self, name: str) -> Pointer:
         path = self._folder(name) / "active"
         try:
-            return msgspec.json.decode(path.read_bytes(), type=_Pointer)
+            return msgspec.json.decode(path.read_bytes(), type=Pointer)
         except FileNotFoundError:
-            return _Pointer("")
+            return Pointer("")
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ModelPackageError(f"{path} cannot be read: {error}") from error
 
-    def _point(self, name: str, pointer: _Pointer) -> None:
+    def _point(self, name: str, pointer: Pointer) -> None:
         write_whole(self._folder(name) / "active", msgspec.json.encode(pointer))
 
     def _prune(self, folder: Path, *, newest: str) -> None:
-        """Keep the active package, the newest, and the previous one while there is room; no half file stays."""
-        pointer = self._pointer(folder.name)
-        kept = dict.fromkeys(key for key in (pointer.active, newest, pointer.previous) if key)
-        names = {f"{key}.zip" for key in list(kept)[:KEPT]} | {"active"}
+        """Keep the active package, the newest, the previous one while there is room or an activation is watched, and
+        the candidate; no half file stays.
+        """
+        pointer, noted = self._pointer(folder.name), notes.read_notes(folder)
+        kept = list(dict.fromkeys(key for key in (pointer.active, newest, pointer.previous) if key))[:KEPT]
+        if noted.candidate is not None:
+            kept.append(noted.candidate.id)
+        if noted.watch is not None and noted.watch.id == pointer.active:
+            kept.append(noted.watch.previous)
+        names = {f"{key}.zip" for key in kept} | {"active", notes.FILE}
         for path in folder.iterdir():
             if path.name not in names:
                 with suppress(OSError):  # what stays harms nothing, and the next installation tries again
                     path.unlink()
 
 
-def _named(package: Package, name: str, identity: str) -> AnyManifest:
+def named(package: Package, name: str, identity: str) -> AnyManifest:
+    """The manifest of a package; ModelPackageError when it is not the one that was asked for."""
     manifest = package.manifest
     if (manifest.name, manifest.id) != (name, identity):
         raise ModelPackageError(f"{name}: package {identity} says it is {manifest.name} {manifest.id}")

@@ -142,7 +142,7 @@ def _examine_tables(connection: sqlite3.Connection) -> None:
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise Damage("it is another program's database")
     version, crc = connection.execute("SELECT version, crc FROM schema_version").fetchone() or (None, None)
-    if not is_whole(crc, (version,)):
+    if not isinstance(version, int) or not is_whole(crc, (version,)):
         raise Damage("its schema version is damaged")
     if version > SCHEMA_VERSION:
         raise StoreError(

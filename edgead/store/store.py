@@ -242,14 +242,20 @@ class Store(StoreView):
     @contextlib.contextmanager
     def _transaction(self, doing: str) -> Iterator[None]:
         """All of the block or nothing, in memory as on disk."""
-        before = [copy.copy(each.tally) for each in (*self._queues, self._journal)], self._saved
+        spool, outbox = (copy.copy(queue.tally) for queue in self._queues)
+        journal, saved = copy.copy(self._journal.tally), self._saved
         with self._meter.running(), plain_errors(self._path, doing):
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
-                (self._spool.tally, self._outbox.tally, self._journal.tally), self._saved = before
+                self._spool.tally, self._outbox.tally, self._journal.tally, self._saved = (
+                    spool,
+                    outbox,
+                    journal,
+                    saved,
+                )
                 with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
                     self._connection.execute("ROLLBACK")
                 raise

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from edgead.errors import ModelPackageError
-from edgead.registry import Registry
+from edgead.registry.shelf import Shelf, Watch
 from tests import packages
 
 V = {number: packages.id_of(number) for number in (1, 2, 3)}
@@ -23,11 +23,25 @@ STEPS = {
     "activate": lambda registry: registry.activate("pump", V[2]),
     "third": lambda registry: registry.install(packages.variant(3)),
     "roll back": lambda registry: registry.roll_back("pump"),
+    "propose": lambda registry: registry.propose(packages.variant(2)),
+    "accept": lambda registry: accept(registry),
+    "reject": lambda registry: registry.reject("pump", V[2], "too many alarms"),
+    "withdraw": lambda registry: withdraw(registry),
 }
 
 
-def open_registry(models: Path) -> Registry:
-    return Registry(models, trial=lambda data: None)
+def accept(registry: Shelf) -> None:
+    if registry.active_id("pump") != V[2]:
+        registry.accept("pump", V[2], watch=Watch(id=V[2], previous=V[1], until_ns=9))
+
+
+def withdraw(registry: Shelf) -> None:
+    if registry.active_id("pump") == V[2]:
+        registry.withdraw("pump", "too many alarms")
+
+
+def open_registry(models: Path) -> Shelf:
+    return Shelf(models, trial=lambda data: None)
 
 
 def active(models: Path) -> str:

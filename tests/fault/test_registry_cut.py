@@ -21,8 +21,13 @@ CASES = {
     "activate": (["first", "install"], {V1, V2}),
     "third": (["first", "install", "activate"], {V2}),
     "roll back": (["first", "install", "activate"], {V2, V1}),
+    "propose": (["first"], {V1}),
+    "accept": (["first", "propose"], {V1, V2}),
+    "reject": (["first", "propose"], {V1}),
+    "withdraw": (["first", "propose", "accept"], {V2, V1}),
 }
 NEW = {"first": V1, "install": V1, "activate": V2, "third": V2, "roll back": V1}
+NEW |= {"propose": V1, "accept": V2, "reject": V1, "withdraw": V1}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,107 @@
+"""What is written down beside the packages of one model: who waits to become active, who may not, who is watched."""
+
+from pathlib import Path
+
+import msgspec
+
+from edgead.registry.disk import write_whole
+
+FILE = "notes"
+#: Rejections remembered of one model; a repository offers one package of it at a time.
+REJECTIONS_KEPT = 8
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A package that passed its trial and waits beside the active one.
+
+    Attributes
+    ----------
+    name, version, id : str
+        Of the package.
+    sha256 : str
+        Of its bytes.
+    note : str
+        Where it came from, in words.
+    """
+
+    name: str
+    version: str
+    id: str
+    sha256: str
+    note: str = ""
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """A package that was tried here and is not wanted.
+
+    Attributes
+    ----------
+    id, version : str
+    reason : str
+        In words.
+    at_ns : int
+        Wall clock.
+    """
+
+    id: str
+    version: str
+    reason: str
+    at_ns: int = 0
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """An activation that can still be taken back.
+
+    Attributes
+    ----------
+    id, previous : str
+        What became active, and what was before.
+    until_ns : int
+        Wall clock at which the watch ends.
+    crashes : int
+        Ends of the process without a farewell since the activation.
+    boot : str
+        Id of the boot in which the process runs, or ran last; "" after a farewell.
+    """
+
+    id: str
+    previous: str
+    until_ns: int
+    crashes: int = 0
+    boot: str = ""
+
+
+class Notes(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it.
+
+    Attributes
+    ----------
+    candidate : Candidate or None
+    watch : Watch or None
+        Only says something while its `id` is the active one.
+    rejected : tuple of Rejection
+        Newest first, at most `REJECTIONS_KEPT`.
+    """
+
+    candidate: Candidate | None = None
+    watch: Watch | None = None
+    rejected: tuple[Rejection, ...] = ()
+
+
+def read_notes(folder: Path) -> Notes:
+    """The notes of a model; none where they are not there or damaged: a device does without them."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Notes)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return Notes()
+
+
+def write_notes(folder: Path, notes: Notes) -> None:
+    """Replace the notes of a model, durably.
+
+    Raises
+    ------
+    ModelPackageError
+        If the disk refuses.
+    """
+    write_whole(folder / FILE, msgspec.json.encode(notes))

@@ -1,0 +1,191 @@
+"""Packages that come by themselves: they wait as candidates until somebody accepts or rejects them.
+
+A candidate was verified and tried and lies beside the active package.  It is accepted by the same rename as every
+activation, so a cut anywhere leaves the old model active or the new one.  What was rejected, or rolled back, is
+remembered by its id and not taken again.
+"""
+
+import hashlib
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from edgead.errors import ModelPackageError
+from edgead.package import AnyManifest, open_package
+from edgead.registry import Pointer, Registry, named
+from edgead.registry.disk import make_folder, write_whole, writing
+from edgead.registry.notes import (
+    REJECTIONS_KEPT,
+    Candidate,
+    Notes,
+    Rejection,
+    Watch,
+    read_notes,
+    write_notes,
+)
+
+__all__ = ["Candidate", "Rejection", "Shelf", "Watch"]
+
+
+class Shelf(Registry):
+    """A `Registry` with candidates."""
+
+    # ------------------------------------------------------------------ candidates
+
+    def propose(self, data: bytes, *, note: str = "") -> AnyManifest:
+        """Verify and try a package, and leave it waiting as the candidate of its name.
+
+        The first package of a name becomes active, since there is nothing to compare it with.  Nothing changes for one
+        that is active or waiting already.  A candidate that waits is replaced.
+
+        Parameters
+        ----------
+        data : bytes
+            The package.
+        note : str
+            Where it came from, in words.
+
+        Raises
+        ------
+        ModelPackageError
+            With the reason; the device is as before.
+        """
+        manifest = open_package(data).manifest
+        name, identity = manifest.name, manifest.id
+        folder = self._folder(name)
+        notes, pointer = read_notes(folder), self._pointer(name)
+        for rejection in notes.rejected:
+            if rejection.id == identity:
+                raise ModelPackageError(f"{name} {manifest.version} was rejected here: {rejection.reason}")
+        if identity == pointer.active or (notes.candidate is not None and identity == notes.candidate.id):
+            return manifest
+        self._trial(data)
+        if not pointer.active:
+            return self._take(data, manifest)
+        make_folder(folder)
+        with writing(folder):
+            write_whole(folder / f"{identity}.zip", data)
+            digest = hashlib.sha256(data).hexdigest()
+            candidate = Candidate(name=name, version=manifest.version, id=identity, sha256=digest, note=note)
+            write_notes(folder, replace(read_notes(folder), candidate=candidate))
+            self._prune(folder, newest=pointer.active)
+        return manifest
+
+    def candidates(self) -> list[Candidate]:
+        """What waits, by name."""
+        found = []
+        for name in self.names():
+            candidate = read_notes(self._folder(name)).candidate
+            if candidate is not None and candidate.id != self.active_id(name):
+                found.append(candidate)
+        return found
+
+    def accept(self, name: str, identity: str, *, watch: Watch | None = None) -> AnyManifest:
+        """Make the candidate the active package; the one before stays to roll back to.
+
+        Parameters
+        ----------
+        name, identity : str
+            Of the candidate.
+        watch : Watch, optional
+            Written down before the package becomes active.
+
+        Raises
+        ------
+        ModelPackageError
+            If it does not wait, or is damaged on disk; the active model stays.
+        """
+        folder = self._folder(name)
+        candidate = read_notes(folder).candidate
+        if candidate is None or candidate.id != identity:
+            raise ModelPackageError(f"{name}: package {identity} does not wait")
+        manifest = named(open_package(self._bytes(name, identity)), name, identity)
+        with writing(folder):
+            notes, pointer = read_notes(folder), self._pointer(name)
+            if watch is not None:
+                write_notes(folder, replace(notes, watch=watch))
+            if pointer.active != identity:
+                self._point(name, Pointer(identity, pointer.active))
+            write_notes(folder, replace(notes, candidate=None, watch=watch))
+        return manifest
+
+    def reject(self, name: str, identity: str, reason: str, *, at_ns: int = 0) -> None:
+        """Forget a candidate, and do not take it again.
+
+        Raises
+        ------
+        ModelPackageError
+            If the disk refuses to remember it.
+        """
+        folder = self._folder(name)
+        with writing(folder):
+            notes = read_notes(folder)
+            if notes.candidate is None or notes.candidate.id != identity:
+                return
+            rejection = Rejection(id=identity, version=notes.candidate.version, reason=reason, at_ns=at_ns)
+            write_notes(folder, replace(_rejecting(notes, rejection), candidate=None))
+            self._prune(folder, newest=self._pointer(name).active)
+
+    def rejections(self, name: str) -> tuple[Rejection, ...]:
+        """What was rejected or rolled back of a model, newest first."""
+        return read_notes(self._folder(name)).rejected
+
+    def forgive(self, name: str) -> None:
+        """Take what was rejected of a model again: somebody asked for it."""
+        folder = self._folder(name)
+        if read_notes(folder).rejected:
+            with writing(folder):
+                write_notes(folder, replace(read_notes(folder), rejected=()))
+
+    # ------------------------------------------------------------------ after an activation
+
+    def withdraw(self, name: str, reason: str, *, at_ns: int = 0) -> AnyManifest:
+        """Make the package before the active one active again, and do not take the present one again.
+
+        Without another trial: it was at work here.
+
+        Raises
+        ------
+        ModelPackageError
+            If there is none, or it is damaged; the active model stays.
+        """
+        pointer = self._pointer(name)
+        if not pointer.previous:
+            raise ModelPackageError(f"{name}: no package to roll back to")
+        manifest = named(open_package(self._bytes(name, pointer.previous)), name, pointer.previous)
+        version = self._version(name, pointer.active)
+        folder = self._folder(name)
+        with writing(folder):
+            self._point(name, Pointer(pointer.previous))
+            rejection = Rejection(id=pointer.active, version=version, reason=reason, at_ns=at_ns)
+            write_notes(folder, replace(_rejecting(read_notes(folder), rejection), watch=None))
+            self._prune(folder, newest=pointer.previous)
+        return manifest
+
+    def _version(self, name: str, identity: str) -> str:
+        """Of a package that may be why this is asked: damaged, or gone."""
+        with suppress(ModelPackageError):
+            return open_package(self._bytes(name, identity)).manifest.version
+        return ""
+
+    def watch(self, name: str) -> Watch | None:
+        """The watch over the active package of a model; None when there is none."""
+        watch = read_notes(self._folder(name)).watch
+        return watch if watch is not None and watch.id == self.active_id(name) else None
+
+    def note(self, name: str, watch: Watch | None) -> None:
+        """Write down how the watch over a model stands; None ends it.
+
+        Raises
+        ------
+        ModelPackageError
+            If the disk refuses.
+        """
+        folder = self._folder(name)
+        with writing(folder):
+            write_notes(folder, replace(read_notes(folder), watch=watch))
+
+
+def _rejecting(notes: Notes, rejection: Rejection) -> Notes:
+    others = [each for each in notes.rejected if each.id != rejection.id]
+    return replace(notes, rejected=tuple([rejection, *others][:REJECTIONS_KEPT]))

@@ -1,0 +1,137 @@
+"""Candidates on a real disk: they wait, are accepted, rejected and remembered; an activation can be taken back."""
+
+from pathlib import Path
+
+import pytest
+
+from edgead.errors import ModelPackageError
+from edgead.registry import Registry
+from edgead.registry.shelf import Shelf, Watch
+from tests import packages
+
+V = {number: packages.id_of(number) for number in (1, 2, 3, 4)}
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "models", trial=lambda data: None)
+
+
+def propose(shelf: Shelf, *numbers: int) -> None:
+    for number in numbers:
+        shelf.propose(packages.variant(number), note="targets/pump")
+
+
+def files(shelf: Shelf, tmp_path: Path) -> set[str]:
+    return {path.name for path in (tmp_path / "models" / "pump").iterdir()}
+
+
+def test_the_first_is_active_and_the_next_waits_beside_it(shelf: Shelf) -> None:
+    propose(shelf, 1)
+    assert (shelf.active_id("pump"), shelf.candidates()) == (V[1], [])
+    propose(shelf, 2)
+    assert shelf.active_id("pump") == V[1]
+    (candidate,) = shelf.candidates()
+    assert (candidate.name, candidate.id, candidate.version) == ("pump", V[2], "1.0.2")
+    assert candidate.note == "targets/pump"
+
+
+def test_a_candidate_that_is_offered_again_is_not_tried_again(tmp_path: Path) -> None:
+    tried = []
+    shelf = Shelf(tmp_path / "models", trial=tried.append)
+    propose(shelf, 1, 2, 2, 1, 2)
+    assert len(tried) == 2
+
+
+def test_a_newer_candidate_takes_the_place_of_the_one_that_waits(shelf: Shelf, tmp_path: Path) -> None:
+    propose(shelf, 1, 2, 3)
+    assert [each.id for each in shelf.candidates()] == [V[3]]
+    assert files(shelf, tmp_path) == {"active", "notes", f"{V[1]}.zip", f"{V[3]}.zip"}
+
+
+def test_accepted_it_is_active_and_the_old_one_is_kept(shelf: Shelf) -> None:
+    propose(shelf, 1, 2)
+    shelf.accept("pump", V[2], watch=Watch(id=V[2], previous=V[1], until_ns=7))
+    assert (shelf.active_id("pump"), shelf.candidates()) == (V[2], [])
+    assert shelf.watch("pump") == Watch(id=V[2], previous=V[1], until_ns=7)
+    assert Registry.roll_back(shelf, "pump").id == V[1]
+    assert shelf.watch("pump") is None  # it was over the other one
+
+
+def test_what_is_watched_can_be_taken_back_though_a_third_one_waits(shelf: Shelf) -> None:
+    propose(shelf, 1, 2)
+    shelf.accept("pump", V[2], watch=Watch(id=V[2], previous=V[1], until_ns=7))
+    propose(shelf, 3)
+    assert shelf.withdraw("pump", "too many alarms", at_ns=5).id == V[1]
+    assert (shelf.active_id("pump"), shelf.watch("pump")) == (V[1], None)
+    (rejection,) = shelf.rejections("pump")
+    assert (rejection.id, rejection.version, rejection.reason) == (V[2], "1.0.2", "too many alarms")
+    assert [each.id for each in shelf.candidates()] == [V[3]]
+    with pytest.raises(ModelPackageError, match="no package to roll back to"):
+        shelf.withdraw("pump", "again")
+
+
+def test_what_was_rejected_is_not_taken_again_until_somebody_asks_for_it(shelf: Shelf, tmp_path) -> None:
+    propose(shelf, 1, 2)
+    shelf.reject("pump", V[2], "alarms on 90 of 100 rows")
+    assert (shelf.active_id("pump"), shelf.candidates()) == (V[1], [])
+    assert files(shelf, tmp_path) == {"active", "notes", f"{V[1]}.zip"}
+    with pytest.raises(ModelPackageError, match=r"pump 1\.0\.2 was rejected here: alarms on 90 of 100 rows"):
+        propose(shelf, 2)
+    propose(shelf, 3)
+    shelf.forgive("pump")
+    propose(shelf, 2)
+    assert [each.id for each in shelf.candidates()] == [V[2]]
+
+
+def test_only_some_rejections_are_remembered(shelf: Shelf) -> None:
+    propose(shelf, 1)
+    for number in range(10, 20):
+        propose(shelf, number)
+        shelf.reject("pump", packages.id_of(number), "no")
+    assert [each.version for each in shelf.rejections("pump")] == [f"1.0.{n}" for n in range(19, 11, -1)]
+
+
+def test_only_what_waits_is_accepted(shelf: Shelf) -> None:
+    propose(shelf, 1)
+    with pytest.raises(ModelPackageError, match="does not wait"):
+        shelf.accept("pump", V[2])
+    shelf.reject("pump", V[2], "not there")  # which changes nothing
+    assert shelf.rejections("pump") == ()
+
+
+def test_a_candidate_damaged_on_disk_is_not_accepted(shelf: Shelf, tmp_path: Path) -> None:
+    propose(shelf, 1, 2)
+    path = tmp_path / "models" / "pump" / f"{V[2]}.zip"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ModelPackageError):
+        shelf.accept("pump", V[2])
+    assert shelf.active_id("pump") == V[1]
+
+
+def test_a_bad_package_is_no_candidate(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "models", trial=lambda data: None)
+    propose(shelf, 1)
+
+    def refuse(data: bytes) -> None:
+        raise ModelPackageError("its self-test gives other numbers")
+
+    with pytest.raises(ModelPackageError, match="other numbers"):
+        Shelf(tmp_path / "models", trial=refuse).propose(packages.variant(2))
+    assert shelf.candidates() == []
+
+
+def test_damaged_notes_stop_nothing(shelf: Shelf, tmp_path: Path) -> None:
+    propose(shelf, 1, 2)
+    (tmp_path / "models" / "pump" / "notes").write_bytes(b'{"candidate":\xff')
+    assert (shelf.candidates(), shelf.rejections("pump"), shelf.watch("pump")) == ([], (), None)
+    propose(shelf, 2)
+    assert [each.id for each in shelf.candidates()] == [V[2]]
+
+
+def test_an_installation_by_hand_leaves_the_candidate(shelf: Shelf, tmp_path: Path) -> None:
+    propose(shelf, 1, 2)
+    Registry(tmp_path / "models", trial=lambda data: None).install(packages.variant(3))
+    assert [each.id for each in shelf.candidates()] == [V[2]]
+    shelf.accept("pump", V[2])
+    assert shelf.active_id("pump") == V[2]
