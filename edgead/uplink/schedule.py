@@ -1,0 +1,63 @@
+"""When a device asks: every interval, each device at a time of its own, in the hours that are allowed."""
+
+import hashlib
+from datetime import datetime, timedelta
+
+from edgead.config import UplinkConfig
+
+
+def fraction_of(device: str, purpose: str) -> float:
+    """A number in [0, 1) that a device always has: the first 64 bits of a SHA-256.
+
+    Parameters
+    ----------
+    device : str
+        Id of the device.
+    purpose : str
+        Other purposes give other numbers, so that those who are first in one are not first in all.
+    """
+    digest = hashlib.sha256(f"edgead {purpose} {device}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def next_due(config: UplinkConfig, device: str, last_s: float, now_s: float) -> float:
+    """When the next sync is due.
+
+    Parameters
+    ----------
+    config : UplinkConfig
+        Interval, jitter and hours.
+    device : str
+        Id of the device.
+    last_s : float
+        Epoch seconds of the last attempt; 0 = none yet, which is due at once.
+    now_s : float
+        Epoch seconds; a `last_s` after it (the clock was set back) counts as now.
+
+    Returns
+    -------
+    float
+        Epoch seconds; not after `now_s` means due.
+    """
+    if last_s <= 0:
+        return _allowed(config.hours, now_s)
+    due, jitter = min(last_s, now_s) + config.interval / 1e9, config.jitter / 1e9
+    if jitter:  # back to the device's own phase: intervals that are a little late do not add up
+        due -= (due - fraction_of(device, "sync") * jitter) % jitter
+    return _allowed(config.hours, due)
+
+
+def _allowed(hours: str, when_s: float) -> float:
+    """The first time from then on that lies in the hours, local time."""
+    if not hours:
+        return when_s
+    start, end = (tuple(map(int, text.split(":"))) for text in hours.split("-"))
+    when = datetime.fromtimestamp(when_s)
+    minute = (when.hour, when.minute)
+    inside = start <= minute < end if start < end else minute >= start or minute < end
+    if inside:
+        return when_s
+    opening = when.replace(hour=start[0], minute=start[1], second=0, microsecond=0)
+    if opening < when:
+        opening += timedelta(days=1)
+    return opening.timestamp()
