@@ -1,5 +1,6 @@
 """A place with data to read and data that must never be read, for the tests of data sources."""
 
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,9 +50,7 @@ class Place:
 
 def empty(folder: Path) -> Path:
     """A new folder below `folder`."""
-    new = folder / str(len(list(folder.iterdir())))
-    new.mkdir()
-    return new
+    return Path(tempfile.mkdtemp(dir=folder))
 
 
 def holds_secret(folder: Path) -> bool:

@@ -74,9 +74,8 @@ def _tables(archive: zipfile.ZipFile, size: int, budget: Budget) -> list[zipfile
 
 
 def _is_wanted(entry: zipfile.ZipInfo) -> bool:
-    # macOS adds a folder of resource forks, each named like the file it belongs to
-    name = entry.filename
-    return is_table(name) and not entry.is_dir() and not name.startswith("__MACOSX/")
+    # hidden files are left out, and with them the folder of resource forks ("._flow.csv") that macOS adds
+    return is_table(entry.filename.rsplit("/", 1)[-1])
 
 
 def _refused(entry: zipfile.ZipInfo) -> str:

@@ -3,7 +3,8 @@
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -57,10 +58,11 @@ class Web:
             with self._answer(url, self._addresses(url, budget), budget) as answer:
                 _expect_success(answer, budget)
                 budget.copy(answer.read, out)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                budget.seconds()  # an end that the watchdog made is no end
+        except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
             if isinstance(error, SourceError):
                 raise
-            budget.seconds()  # cut by the watchdog: say that it was too slow
+            budget.seconds()
             raise SourceError(f"{url}: {_reason(error)}", code="GetDataError") from None
 
     def _addresses(self, url: Url, budget: Budget) -> list[Address]:
@@ -96,7 +98,8 @@ class Web:
                 preload_content=False,
                 decode_content=False,
             )
-            yield connection.getresponse()
+            with closing(connection.getresponse()) as answer:
+                yield answer
         finally:
             watchdog.cancel()
             connection.close()
@@ -144,9 +147,11 @@ def _host_header(url: Url) -> str:
 
 def _cut(connection: Any) -> None:
     """End a connection from another thread: what waits on it sees its end."""
-    with suppress(OSError, AttributeError):
-        # the plain socket's method: that of a TLS socket first forgets that it is one
-        socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+    opened = connection.sock
+    if opened is not None:
+        with suppress(OSError):
+            # the plain socket's method: that of a TLS socket first forgets that it is one
+            socket.socket.shutdown(opened, socket.SHUT_RDWR)
 
 
 def _expect_success(answer: Any, budget: Budget) -> None:
@@ -162,8 +167,12 @@ def _expect_success(answer: Any, budget: Budget) -> None:
     if coding != "identity":
         raise SourceError(f"{budget.source}: answered as {coding!r}, asked for as it is", code="GetDataError")
     length = answer.headers.get("Content-Length", "")
-    if length.isdecimal():
+    if length.isdecimal() and length.isascii():
         budget.announce(int(length))
+    elif answer.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        raise SourceError(
+            f"{budget.source}: the server does not say where its answer ends", code="GetDataError"
+        )
 
 
 def _reason(error: Exception) -> str:
