@@ -14,6 +14,7 @@ from edgead.server.sources.addresses import covers, parse_url, permitted
 from tests.sources import Place, holds_secret
 
 CODES = {
+    "",
     "InvalidBlobURL",
     "StorageReadError",
     "FileNotExist",
