@@ -56,10 +56,11 @@ soak: build      ## the campaigns in full (hours)
 bench: build     ## speed and quality figures, as ratios of interleaved runs
 	$(PY) tests/bench/run.py
 
-bench-peer: build  ## the same against the packages people use today, in their own environment
+bench-peer: build $(VENV)/.ready-train  ## the same against the packages people use today, in their own environment
 	$(PYTHON) -m venv .venv-peer
 	.venv-peer/bin/python -m pip install --quiet -r tests/bench/peer-requirements.txt
 	$(PY) tests/bench/bench_service.py --peer .venv-peer/bin/python
+	OMP_NUM_THREADS=1 $(PY) tests/bench/bench_multivariate_peer.py --peer .venv-peer/bin/python
 
 fix: build       ## format and repair what can be repaired
 	$(VENV)/bin/ruff check --fix .

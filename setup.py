@@ -1,4 +1,5 @@
-"""Builds the one extension module, ``edgead.native._kernel``, from csrc/ and its Cython binding.
+"""Builds the one extension module, ``edgead.native._kernel``, from csrc/ and its Cython binding, and puts the model
+packages of models/ into the wheel (as ``edgead/models``, where ``edgead.shipped`` looks first).
 
 Everything else about the project is in pyproject.toml.  Environment:
 
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 SANITIZE = os.environ.get("EDGEAD_SANITIZE") == "1"
@@ -36,7 +38,22 @@ kernel = Extension(
     extra_link_args=link_args,
 )
 
+
+class BuildWithModels(build_py):
+    """Copies models/*.zip beside the modules; a source tree is read where it lies."""
+
+    def run(self):
+        """Copy the modules, then the packages."""
+        super().run()
+        if not self.editable_mode:
+            folder = Path(self.build_lib) / "edgead" / "models"
+            folder.mkdir(parents=True, exist_ok=True)
+            for package in sorted((ROOT / "models").glob("*.zip")):
+                self.copy_file(str(package), str(folder / package.name))
+
+
 setup(
+    cmdclass={"build_py": BuildWithModels},
     ext_modules=cythonize(
         [kernel],
         build_dir="build/cython",
@@ -46,5 +63,5 @@ setup(
             "wraparound": False,
             "cdivision": True,
         },
-    )
+    ),
 )

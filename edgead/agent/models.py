@@ -31,6 +31,8 @@ class Model:
         Name and version.
     sha256 : str
         Of the package.
+    session : Session
+        Its network.
     failure : str
         Why the network failed on its last row; "" when it did not.
 
@@ -48,6 +50,7 @@ class Model:
         self.sha256 = package.sha256
         self.spec = manifest
         self.failure = ""
+        self.session = session
         self._scorer = Scorer(manifest, session)
 
     def scale(self, row: tuple[float, ...]) -> Scaled:

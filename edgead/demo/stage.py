@@ -4,9 +4,11 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from edgead.errors import BridgeError, EdgeADError
+from edgead.shipped import shipped_path
 from edgead.simulate import PUMP, Scenario
 
 LOOPBACK = "127.0.0.1"
@@ -54,15 +56,12 @@ variables = {{ {variables} }}
 
 
 def pump_model() -> Path | None:
-    """The pump's model package where the demo runs from a checkout; a wheel does not hold it."""
-    path = Path(__file__).resolve().parents[2] / "models" / "pump.zip"
-    return path if path.is_file() else None
+    """The pump's model package; None where it was taken out, and on a device without onnxruntime."""
+    return shipped_path("pump") if find_spec("onnxruntime") else None
 
 
 def missing_packages() -> list[str]:
     """Packages of the ``demo`` extra that are not installed."""
-    from importlib.util import find_spec
-
     return [name for name in ("iotcore", "rich") if find_spec(name) is None]
 
 

@@ -47,10 +47,15 @@ def test_the_wheel_holds_no_source_of_the_core_and_no_test(wheel: Path):
     assert [name for name in names if "tests/" in name or "/test_" in name] == []
     assert any(name.startswith("edgead/native/_kernel.") and name.endswith(".so") for name in names)
     assert {"edgead/py.typed", "edgead/native/_kernel.pyi"} <= set(names)
+    shipped = {f"edgead/models/{path.name}" for path in (ROOT / "models").glob("*.zip")}
+    assert "edgead/models/pump.zip" in shipped
+    assert {name for name in names if name.startswith("edgead/models/")} == shipped
 
 
-def test_the_installed_wheel_works_on_its_own(wheel: Path, tmp_path: Path):
-    target = tmp_path / "site"
+@pytest.fixture(scope="module")
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder into which the wheel was installed."""
+    target = tmp_path_factory.mktemp("installed") / "site"
     run(
         sys.executable,
         "-m",
@@ -61,12 +66,30 @@ def test_the_installed_wheel_works_on_its_own(wheel: Path, tmp_path: Path):
         "--target",
         target,
         wheel,
-        cwd=tmp_path,
+        cwd=target.parent,
     )
+    return target
+
+
+def test_the_installed_wheel_works_on_its_own(wheel: Path, site: Path, tmp_path: Path):
     code = (
-        f"import sys; sys.path.insert(0, {str(target)!r}); import edgead, edgead.cli; "
+        f"import sys; sys.path.insert(0, {str(site)!r}); import edgead, edgead.cli; "
         "from edgead.univariate import DetectorSettings, make_detector; "
         "d = make_detector('spectral-residual', DetectorSettings()); d.judge(1.0, 0); "
-        f"assert edgead.__file__.startswith({str(target)!r}); print(edgead.__version__)"
+        "from edgead.shipped import shipped; assert shipped('pump')[:2] == b'PK'; "
+        f"assert edgead.__file__.startswith({str(site)!r}); print(edgead.__version__)"
     )
     assert run(sys.executable, "-c", code, cwd=tmp_path).strip() == wheel.name.split("-")[1]
+
+
+def test_the_demo_of_an_installed_wheel_has_its_group(site: Path, tmp_path: Path):
+    """The pump's model comes with the wheel: found there, not in a checkout, and taken by the demo's agent."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); from pathlib import Path\n"
+        "from edgead.agent.groups import Groups; from edgead.config import load; from edgead.stream import Engine\n"
+        "from edgead.demo.stage import pump_model, write_config\n"
+        "model = pump_model(); config = load(write_config(Path(), 1883, window=64, sensitivity=99, model=model))\n"
+        "groups = Groups(config, Engine(config.engine)); print(model, groups.problems, *groups.models)\n"
+    )
+    told = run(sys.executable, "-c", code, cwd=tmp_path).strip()
+    assert told == f"{site / 'edgead' / 'models' / 'pump.zip'} [] pump@1.0.0"
