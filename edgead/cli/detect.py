@@ -90,7 +90,7 @@ _FLAGS = {"config_file": "--config", "series_id": "--series", "columns": "--colu
 @click.option(
     "--plot", metavar="PNG", type=click.Path(dir_okay=False), help="Draw values, band and anomalies."
 )
-@click.option("--detector", metavar="NAME", help="Detector [spectral-residual].")
+@click.option("--detector", metavar="NAME", help="Detector [default].")
 @click.option("--window", type=int, metavar="N", help="Readings the detector looks back on [1440].")
 @click.option("--sensitivity", type=int, metavar="0..100", help="Higher finds more [90; other modes 99].")
 @click.option(

@@ -86,8 +86,16 @@ def _describe(block: "SeriesConfig") -> str:
 
     paths = ", ".join(value or "bare number" for value in block.values)
     name = f" as {block.id}" if block.id else ""
-    judging = f"{block.detector}, window {block.window}, sensitivity {block.sensitivity}"
+    judging = f"{_detector(block)}, window {block.window}, sensitivity {block.sensitivity}"
     return f"{block.topic} ({paths}){name}: every {show_duration(block.interval)}, {judging}"
+
+
+def _detector(block: "SeriesConfig") -> str:
+    """Its name, and what that stands for here."""
+    from edgead.univariate.streaming import resolve
+
+    found = resolve(block.detector)
+    return found if found == block.detector else f"{block.detector} = {found}"
 
 
 def _block_series(config: "Config", block: "SeriesConfig") -> int:
@@ -130,12 +138,21 @@ def _notes(config: "Config") -> list[str]:
     if wanted > config.limits.memory_budget:
         notes.append("not all of these series fit limits.memory_budget; those that come last are refused")
     notes += _group_notes(config)
+    notes += _detector_notes(config)
     named = sum(len(block.values) for block in config.series if _is_literal(block))
     if named > config.limits.max_series:
         notes.append(
             f"{named} series are named here, more than limits.max_series = {config.limits.max_series}"
         )
     return notes
+
+
+def _detector_notes(config: "Config") -> list[str]:
+    """Where the best detector cannot be had."""
+    from edgead.univariate.streaming import fallen_back
+
+    reason = fallen_back() if any(block.detector == "default" for block in config.series) else ""
+    return [reason] if reason else []
 
 
 def _group_notes(config: "Config") -> list[str]:

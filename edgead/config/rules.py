@@ -9,6 +9,7 @@ from edgead.config.settings import Config, MqttConfig, SeriesConfig, UplinkConfi
 from edgead.config.topics import field_name, literal_ids, pattern_fault, template_fault
 from edgead.config.units import show_duration
 from edgead.univariate import DETECTORS
+from edgead.univariate.streaming import lacking
 
 _Key = TypeVar("_Key")
 #: Keys of ``[uplink]`` that name files.
@@ -118,6 +119,9 @@ def _check_paths(path: str, block: SeriesConfig, mistakes: Mistakes) -> None:
     if block.detector not in DETECTORS:
         choices = ", ".join(f'"{name}"' for name in DETECTORS) + nearest(block.detector, DETECTORS)
         mistakes.expected(f"{path}.detector", block.detector, f"one of {choices}")
+    elif reason := lacking(block.detector):
+        expected = f'"default", which takes what there is: {reason}'
+        mistakes.expected(f"{path}.detector", block.detector, expected)
 
 
 def _is_file(path: Path) -> bool:

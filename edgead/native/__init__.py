@@ -3,6 +3,7 @@
 from edgead.native._kernel import (
     DIRECTIONS,
     ISA_NAMES,
+    SPECTRAL_CHANNELS,
     SPECTRAL_VIEWS,
     STATUS_ERRORS,
     Order,
@@ -39,6 +40,7 @@ from edgead.native._kernel import (
 __all__ = [
     "DIRECTIONS",
     "ISA_NAMES",
+    "SPECTRAL_CHANNELS",
     "SPECTRAL_VIEWS",
     "STATUS_ERRORS",
     "Order",

@@ -53,6 +53,7 @@ class Order:
 
 DIRECTIONS: dict[str, int]
 SPECTRAL_VIEWS: tuple[str, ...]
+SPECTRAL_CHANNELS: tuple[str, ...]
 
 class SpectralResidual:
     def __init__(
@@ -77,6 +78,10 @@ class SpectralResidual:
         NDArray[np.float64],
         NDArray[np.bool_],
     ]: ...
+    def judge_row(
+        self, value: float, missing: int, row: NDArray[np.float32]
+    ) -> tuple[float, float, float, float, float, bool]: ...
+    def rows(self, values: ArrayLike) -> NDArray[np.float32]: ...
     def revise(self, age: int, value: float) -> None: ...
     @property
     def needed(self) -> int: ...

@@ -6,6 +6,7 @@ from array import array
 from edgead.errors import InvalidInput, NativeError
 
 from edgead.native cimport csrc
+from libc.math cimport fabs, log1p
 
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from edgead.errors import InvalidInput
 from edgead.records import GROUP_PREFIX, Reading
 from edgead.stream import journal, snapshot
+from edgead.stream.batch import Batch
 from edgead.stream.group import Group, GroupModel
 from edgead.stream.outcome import Outcome
 from edgead.stream.series import NEVER, Series
@@ -60,6 +61,8 @@ class Engine:
         self._listeners: dict[str, tuple[tuple[Group, int], ...]] = {}
         self._units: dict[str, tuple[str, ...]] = {}  # series or group -> all that are saved with it
         self._never_saved: set[str] = set()  # groups without a snapshot on disk
+        self._batched: set[str] = set()  # series whose detectors have a network
+        self._batch = Batch()  # empty between two calls
 
     # ------------------------------------------------------------------ series
 
@@ -87,6 +90,7 @@ class Engine:
         self._by_key[series.key] = series
         self._next_key = max(self._next_key, series.key + 1)
         self.memory_bytes += series.detector.nbytes + SERIES_OVERHEAD_BYTES
+        self._mind_network(series)
         series.listeners = self._listeners.get(series.series_id, ())
         series.arrived_ns = series.arrived_ns or now_ns
         self._touched.setdefault(series.series_id, 0)
@@ -103,13 +107,25 @@ class Engine:
         series = snapshot.restore(series_id, taken, settings, self.settings.node)
         self.memory_bytes += series.detector.nbytes
         series.listeners = old.listeners
+        self._mind_network(series)
         self.series[series_id] = self._by_key[old.key] = series
         self._touched.setdefault(series_id, 0)
         self._schedule(series, series.due_ns())
 
+    def _mind_network(self, series: Series) -> None:
+        if hasattr(series.detector, "network"):
+            self._batched.add(series.series_id)
+        else:
+            self._batched.discard(series.series_id)
+
+    def _outcome(self) -> Outcome:
+        """For one call; readings wait for each other where a network judges some of them."""
+        return Outcome(self._batch) if self._batched else Outcome()
+
     def remove(self, series_id: str) -> None:
         """Forget a series that is no longer configured."""
         series = self.series.pop(series_id)
+        self._batched.discard(series_id)
         del self._by_key[series.key]
         self.memory_bytes -= series.detector.nbytes + SERIES_OVERHEAD_BYTES
         self._touched.pop(series_id, None)
@@ -179,7 +195,7 @@ class Engine:
         now_ns : int
             Processing time.
         """
-        out = Outcome()
+        out = self._outcome()
         noted: list[journal.Row] = []
         series_of, counts = self.series, self.counts
         for reading in readings:
@@ -198,6 +214,7 @@ class Engine:
             wait_ns = series.lateness_ns if series.pending else series.stale_after_ns
             if now_ns + wait_ns < series.scheduled_ns:
                 self._schedule(series, now_ns + wait_ns)
+        out.settle()
         if noted:
             self._noted.append(journal.fed(now_ns, noted))
             self._fresh_readings += len(noted)
@@ -206,7 +223,7 @@ class Engine:
 
     def tick(self, now_ns: int) -> Outcome:
         """Do what has become due by processing time: waiting readings, staleness, the end of a mute."""
-        out = Outcome()
+        out = self._outcome()
         keys: list[int] = []
         actions = bytearray()
         while self._due and self._due[0][0] <= now_ns:
@@ -222,6 +239,7 @@ class Engine:
                 actions.append(asked)
                 self._touched.setdefault(series_id, 0)
             self._schedule(series, series.due_ns())
+        out.settle()
         if keys:
             self._noted.append(journal.Ticked(now_ns, keys, bytes(actions)))
         return out
@@ -252,9 +270,10 @@ class Engine:
 
     def flush(self) -> Outcome:
         """Judge every waiting reading: the end of a recording."""
-        out = Outcome()
+        out = self._outcome()
         for series in self.series.values():
             series.release_all(out)
+        out.settle()
         for group in self.groups.values():
             group.flush(out)
         return out
@@ -406,13 +425,14 @@ class Engine:
         self, noted: journal.Input, seq: int, included: Mapping[str, int], settings_for: SettingsFor
     ) -> None:
         """Take one journal input again, for the series whose snapshot does not hold it."""
-        out = Outcome()
+        out = self._outcome()
         if isinstance(noted, journal.Fed):
             for key, row in journal.rows(noted):
                 series = self._by_key.get(key)
                 if series is not None and included.get(series.series_id, 0) < seq:
                     series.feed(row, noted.now_ns, out, self.counts)
                     self._touched[series.series_id] = self._touched.get(series.series_id, 0) + 1
+            out.settle()
         elif isinstance(noted, journal.Added):
             settings = settings_for(noted.series_id, noted.source)
             if settings is not None and included.get(noted.series_id, 0) < seq:
@@ -424,6 +444,7 @@ class Engine:
                 if series is not None and included.get(series.series_id, 0) < seq:
                     series.act(asked, out)
                     self._touched.setdefault(series.series_id, 0)
+            out.settle()
         elif included.get(noted.series_id, 0) < seq and noted.series_id in self.series:
             self.series[noted.series_id].obey(noted.verb, noted.until_ns, out)
             self._touched.setdefault(noted.series_id, 0)

@@ -7,6 +7,7 @@ doubles nothing.
 
 from bisect import insort
 from collections import Counter
+from functools import partial
 from operator import itemgetter
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from edgead.stream.journal import Verb
 from edgead.stream.outcome import Outcome
 from edgead.stream.recent import Recent
 from edgead.stream.settings import SECOND_NS, SeriesSettings
-from edgead.univariate.streaming import StreamingDetector, make_detector
+from edgead.univariate.streaming import Judgement, StreamingDetector, make_detector
 
 #: (time_ns, value, quality) of a reading that waits for earlier ones.
 Pending = tuple[int, float, str]
@@ -206,12 +207,14 @@ class Series:
             self.detector.revise(age, value)
         elif self.settings.late == "replay" and not self.replay:
             if self.backfill is None:
+                out.settle()
                 self.backfill = self._twin()
             self.backfill.feed(reading, now_ns, out, counts)
 
     def _rejoin(self, time_ns: int, out: Outcome) -> None:
         """Start a new count of time just before `time_ns`: the source's clock was set back."""
         self.release_all(out)
+        out.settle()
         self.backfill = None
         self.recent = self._new_recent()
         self.judged_ns = self.newest_ns = time_ns - self.step_ns
@@ -248,13 +251,23 @@ class Series:
     # ------------------------------------------------------------------ judging
 
     def _judge(self, reading: Pending, out: Outcome) -> None:
-        time_ns, value, quality = reading
+        time_ns, value, _ = reading
         gap_ns = time_ns - self.judged_ns
         if gap_ns > self.step_ns and self.judged_ns:
             missing = self._missing(gap_ns, out)
         else:
             missing = self.sparse_run = 0
-        score, severity, expected, lower, upper, is_anomaly = self.detector.judge(value, missing)
+        self.judged_ns = time_ns
+        self.recent.append(time_ns, value)
+        if out.batch is None:
+            self._take(reading, self.detector.judge(value, missing), out)
+        else:
+            out.batch.add(self.detector, value, missing, partial(self._take, reading), out)
+
+    def _take(self, reading: Pending, judgement: Judgement, out: Outcome) -> None:
+        """Make a verdict of a judgement, and what follows from it."""
+        time_ns, value, quality = reading
+        score, severity, expected, lower, upper, is_anomaly = judgement
         phase: Phase = "ready" if self.ready and not self.muted_until_ns else self.phase
         verdict = Verdict(
             self.series_id,
@@ -269,9 +282,7 @@ class Series:
             phase,
             quality,
         )
-        self.judged_ns = time_ns
         self.verdict = verdict
-        self.recent.append(time_ns, value)
         out.verdicts.append(verdict)
         if not self.ready and self.detector.needed == 0:
             self.ready = True
@@ -293,6 +304,7 @@ class Series:
         self.sparse_ns = gap_ns if self.sparse_run == 1 else min(self.sparse_ns, gap_ns)
         if self.sparse_run < SPARSE_AFTER:
             return missing
+        out.settle()
         self._widen(self.sparse_ns)
         out.changed.add(self.series_id)
         return max((gap_ns + self.step_ns // 2) // self.step_ns - 1, 0)
@@ -391,6 +403,7 @@ class Series:
         if actions & RELEASE:
             self.release_all(out)
         if actions & STALE:
+            out.settle()
             self.stale = True
             self.backfill = None
             out.changed.add(self.series_id)

@@ -39,7 +39,7 @@ class SeriesSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     step_ns: int = SECOND_NS
-    detector: str = "spectral-residual"
+    detector: str = "default"
     judging: DetectorSettings = DetectorSettings()
     allowed_lateness_ns: int = 2 * SECOND_NS
     late: LatePolicy = "learn"

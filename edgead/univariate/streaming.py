@@ -4,12 +4,18 @@
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from edgead.errors import InvalidInput
+from edgead.errors import InvalidInput, ModelPackageError
 from edgead.native import SpectralResidual
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgead.univariate.networks import Network
 
 Direction = Literal["both", "above", "below"]
 
@@ -126,6 +132,59 @@ class StreamingDetector(Protocol):
         ...
 
 
+class BatchedDetector(StreamingDetector, Protocol):
+    """A detector with a network, whose readings can be judged together with those of other series.
+
+    ``judge`` is `prepare`, one call of the network, and `conclude`; many readings, also several of one series, may be
+    prepared before the network is called once for all of them and they are concluded in the same order.  The
+    judgements are the same, bit for bit.  ``needed`` counts what was concluded.
+
+    Attributes
+    ----------
+    network : Network
+        Shared by all series that use the same package.
+    """
+
+    @property
+    def network(self) -> "Network": ...  # noqa: D102
+
+    def prepare(self, value: float, missing: int, history: "NDArray[np.float32]") -> Any:
+        """Take a reading in.
+
+        Parameters
+        ----------
+        value, missing : float, int
+            As of `judge`.
+        history : ndarray of float32, shape ``network.shape``
+            Filled with what the network shall see.
+
+        Returns
+        -------
+        object
+            What `conclude` needs to know of this reading.
+        """
+        ...
+
+    def conclude(self, ticket: Any, score: float, embedding: "NDArray[np.float32]") -> Judgement:
+        """Judge a reading by the network's answer; NaN where the network failed.
+
+        Parameters
+        ----------
+        ticket : object
+            Of its `prepare`.
+        score : float
+            Of the network.
+        embedding : ndarray of float32, shape (network.embedding,)
+            Of the network; only lent.
+
+        Returns
+        -------
+        tuple
+            As of `judge`.
+        """
+        ...
+
+
 class _SpectralResidual(SpectralResidual):
     """The C detector under its public name."""
 
@@ -149,13 +208,55 @@ def _service(settings: DetectorSettings) -> StreamingDetector:
     return ServiceDetector(settings)
 
 
+def _srcnn(settings: DetectorSettings) -> StreamingDetector:
+    """Loaded on first use: it needs numpy and onnxruntime."""
+    from edgead.univariate.networks import in_use
+    from edgead.univariate.srcnn import SrcnnDetector
+
+    return SrcnnDetector(settings, in_use())
+
+
 _MAKERS: dict[str, Callable[[DetectorSettings], StreamingDetector]] = {
     "spectral-residual": _spectral_residual,
+    "srcnn": _srcnn,
     "service": _service,
 }
 
+#: What ``default`` stands for, and what takes its place where that cannot be had.
+BEST, FALLBACK = "spectral-residual", "spectral-residual"
+
 #: Names that `make_detector` takes.
-DETECTORS = tuple(_MAKERS)
+DETECTORS = ("default", *_MAKERS)
+
+
+def lacking(name: str) -> str:
+    """Why a detector cannot be had on this device, in words; "" where it can."""
+    if name != "srcnn":
+        return ""
+    try:
+        from edgead.univariate.networks import in_use, missing
+    except ImportError as error:  # numpy
+        return str(error)
+    if missing():
+        return missing()
+    try:
+        in_use()
+    except ModelPackageError as error:
+        return str(error)
+    return ""
+
+
+def resolve(name: str) -> str:
+    """The detector that a name stands for on this device: itself, or for ``default`` the best that can be had."""
+    if name != "default":
+        return name
+    return FALLBACK if lacking(BEST) else BEST
+
+
+def fallen_back() -> str:
+    """That ``default`` is not the best detector on this device, and why, in words; "" where it is."""
+    reason = lacking(BEST)
+    return f'detector "default" is {FALLBACK} here, not {BEST}: {reason}' if reason else ""
 
 
 def make_detector(name: str, settings: DetectorSettings) -> StreamingDetector:
@@ -172,8 +273,10 @@ def make_detector(name: str, settings: DetectorSettings) -> StreamingDetector:
     ------
     InvalidInput
         If the name is unknown.
+    ModelPackageError
+        If its model cannot be had on this device; never for ``default``.
     """
-    maker = _MAKERS.get(name)
+    maker = _MAKERS.get(resolve(name))
     if maker is None:
         raise InvalidInput(f"detector: {name!r} is unknown, expected one of {', '.join(DETECTORS)}")
     return maker(settings)
