@@ -42,9 +42,9 @@ def test_every_setting_is_documented_with_its_default(heading: str, kind: type[S
 
 
 def _as_read(text: str) -> list[object]:
-    """What a documented default may stand for: the text itself, a number, a duration or a size."""
+    """What a documented default may stand for: the text itself, a switch, a number, a duration or a size."""
     bare = text.strip('"')
-    read: list[object] = [bare]
+    read: list[object] = [bare, {"true": True, "false": False}.get(bare, bare)]
     for reader in (int, float, parse_duration, parse_size):
         try:
             read.append(reader(bare))

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from edgead.agent import logs
+from edgead import logs
 from edgead.agent.clock import Clock
 from edgead.agent.link import Link
 from edgead.agent.loop import Agent

@@ -12,6 +12,7 @@ from edgead.cli.detect import detect
 from edgead.cli.device import check, run
 from edgead.cli.model import model
 from edgead.cli.replay import replay
+from edgead.cli.serve import serve
 from edgead.cli.status import status
 from edgead.cli.train import train
 from edgead.cli.why import why
@@ -37,13 +38,14 @@ def cli(context: click.Context) -> None:
       edgead check -c gateway.toml              is this configuration right?
       edgead run -c gateway.toml                watch the broker
       edgead detect recording.csv               anomalies of a recording
+      edgead serve                              the cloud API on this machine
       edgead train normal.csv --out pump.zip    a model of many variables of one machine
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-for command in (run, check, status, why, detect, replay, train, model, demo):
+for command in (run, check, status, why, detect, replay, train, model, serve, demo):
     cli.add_command(command)
 
 

@@ -13,7 +13,16 @@ from msgspec.structs import replace
 
 from edgead.config.mistakes import Mistakes, nearest
 from edgead.config.rules import UPLINK_FILES, check
-from edgead.config.settings import BLOCKS, TABLES, Config, GroupConfig, Section, TlsConfig, describe
+from edgead.config.settings import (
+    BLOCKS,
+    TABLES,
+    Config,
+    GroupConfig,
+    Section,
+    ServerConfig,
+    TlsConfig,
+    describe,
+)
 from edgead.errors import ConfigError
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -63,7 +72,7 @@ def parse(data: bytes, path: str | Path = "edgead.toml") -> Config:
     }
     blocks: dict[str, Any] = {name: _blocks(name, raw.get(name, []), mistakes) for name in BLOCKS}
     digest = hashlib.sha256(data).hexdigest()
-    config = Config(**tables, **blocks, path=str(path), digest=digest)
+    config = Config(**tables, **blocks, path=str(path), digest=digest, sections=frozenset(raw))
     config = _resolved(config, Path(path).parent, port_given="port" in raw.get("mqtt", {}))
     check(config, mistakes)
     if mistakes:
@@ -169,7 +178,17 @@ def _resolved(config: Config, base: Path, port_given: bool) -> Config:
             config.uplink, **{name: _beside(base, getattr(config.uplink, name)) for name in UPLINK_FILES}
         ),
         node=replace(config.node, state_dir=_beside(base, config.node.state_dir)),
+        server=_server_beside(base, config.server),
         group=tuple(_group_beside(base, group) for group in config.group),
+    )
+
+
+def _server_beside(base: Path, server: ServerConfig) -> ServerConfig:
+    return replace(
+        server,
+        **{name: _beside(base, getattr(server, name)) for name in ("keys_file", "tls_cert", "tls_key")},
+        data_roots=tuple(_beside(base, folder) for folder in server.data_roots),
+        blob_folders={url: _beside(base, folder) for url, folder in server.blob_folders.items()},
     )
 
 

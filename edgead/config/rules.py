@@ -5,7 +5,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from edgead.config.mistakes import Mistakes, nearest, show
-from edgead.config.settings import Config, MqttConfig, SeriesConfig, UplinkConfig
+from edgead.config.settings import Config, MqttConfig, SeriesConfig, ServerConfig, UplinkConfig
 from edgead.config.topics import field_name, literal_ids, pattern_fault, template_fault
 from edgead.config.units import show_duration
 from edgead.univariate import DETECTORS
@@ -21,6 +21,7 @@ def check(config: Config, mistakes: Mistakes) -> None:
     """Note every mistake of a config whose single values are right (or have been replaced by defaults)."""
     _check_mqtt(config.mqtt, mistakes)
     _check_uplink(config.uplink, mistakes)
+    _check_server(config.server, mistakes)
     topics: dict[tuple[str, str], int] = {}
     ids: dict[str, int] = {}
     for number, block in enumerate(config.series):
@@ -93,6 +94,23 @@ def _check_uplink(uplink: UplinkConfig, mistakes: Mistakes) -> None:
         mistakes.expected("uplink.jitter", show_duration(uplink.jitter), "at most the interval")
 
 
+def _check_server(server: ServerConfig, mistakes: Mistakes) -> None:
+    """Files and folders exist, and a certificate has its key."""
+    for name, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+        if getattr(server, name) and not getattr(server, other):
+            mistakes.add(f"server.{other}", f" is missing: expected the file that belongs to {name}")
+    for name in ("keys_file", "tls_cert", "tls_key"):
+        file = getattr(server, name)
+        if file and not _is_file(Path(file)):
+            sentence = f" = {show(file)}: no such file, expected one that can be read"
+            mistakes.add(f"server.{name}", sentence)
+    folders = {"server.data_roots": server.data_roots, "server.blob_folders": server.blob_folders.values()}
+    for path, names in folders.items():
+        for folder in names:
+            if not _is_folder(Path(folder)):
+                mistakes.add(path, f" = {show(folder)}: no such folder, expected one that can be read")
+
+
 def _check_topic(path: str, block: SeriesConfig, config: Config, mistakes: Mistakes) -> bool:
     fault = pattern_fault(block.topic)
     own = f"{config.mqtt.topic_root}/{config.node.id}/"
@@ -122,6 +140,13 @@ def _check_paths(path: str, block: SeriesConfig, mistakes: Mistakes) -> None:
     elif reason := lacking(block.detector):
         expected = f'"default", which takes what there is: {reason}'
         mistakes.expected(f"{path}.detector", block.detector, expected)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_file(path: Path) -> bool:

@@ -54,6 +54,10 @@ TopicRoot = Annotated[
     ),
 ]
 Timeout = Annotated[int, _duration(0, 'a duration, e.g. "2s" or "5min"')]
+Switch = Annotated[bool, Meta(description="true or false")]
+Paths = Annotated[
+    tuple[FolderPath, ...], Meta(max_length=1000, description='a list of folders, e.g. ["/data"]')
+]
 AtLeast1 = Annotated[int, Meta(ge=1, le=2**31, description="a whole number >= 1")]
 Deviation = Annotated[float, Meta(ge=0, le=1e300, description="a number >= 0")]
 Value = Annotated[
@@ -213,6 +217,90 @@ class LogConfig(Section, frozen=True, kw_only=True):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
+
+
+class ServerConfig(Section, frozen=True, kw_only=True):
+    """``[server]``: the cloud API of ``edgead serve``.
+
+    Attributes
+    ----------
+    host, port : str, int
+        Where it listens; 0 = any free port.
+    keys_file : str
+        Lines ``NAME:KEY1[:KEY2]``; "" = no keys, and every key is taken.
+    without_keys : bool
+        Listen beyond this host although there are no keys.
+    tls_cert, tls_key : str
+        PEM files; both or neither.
+    data_roots : list of str
+        Folders that a data source may lie in.
+    allow_sources : list of str
+        Prefixes of URLs that a data source may have.
+    blob_folders : dict of str to str
+        Prefix of a blob URL of old programs -> folder that holds what lay there.
+    scheduler : str
+        Address of a Dask scheduler; "" = a process of this machine for each job.
+    threads : int
+        Univariate calls answered at a time; 0 = one a processor.
+    max_body, max_large_body : int
+        Bytes of a request; the large one is for requests that carry many variables or a package.
+    max_buffered : int
+        Bytes of all requests together.
+    max_requests, max_connections : int
+        At a time.
+    max_waiting : int
+        Univariate calls of one client that may wait for a thread.
+    calls_per_minute : int
+        Of one client; 0 = no bound.
+    read_time, request_time, stop_time : int
+        Nanoseconds: for the headers and for a pause in a body; for a whole answer; for what runs at a stop.
+    max_models, max_training, max_detections : int
+        Models of one client, and jobs of one client under way.
+    jobs : int
+        Jobs that run at a time.
+    keep_results : int
+        Nanoseconds that results live.
+    """
+
+    host: Host = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="a whole number 0..65535")] = 5000
+    keys_file: FilePath = ""
+    without_keys: Switch = False
+    tls_cert: FilePath = ""
+    tls_key: FilePath = ""
+    data_roots: Paths = ()
+    allow_sources: Annotated[
+        tuple[str, ...],
+        Meta(max_length=1000, description='a list of URL prefixes, e.g. ["https://data.example/plant/"]'),
+    ] = ()
+    blob_folders: Annotated[
+        dict[str, FolderPath],
+        Meta(
+            max_length=1000,
+            description='a table of URL prefixes and folders, e.g. {"https://old.blob.core.windows.net/a" = "/data"}',
+        ),
+    ] = msgspec.field(default_factory=dict)
+    scheduler: Annotated[
+        str, Meta(pattern=r"^(|t(cp|ls)://[^\s]+)$", max_length=256, description='"tcp://host:port", or ""')
+    ] = ""
+    threads: Annotated[int, Meta(ge=0, le=1024, description="a whole number 0..1024")] = 0
+    max_body: Annotated[int, _size(64 * 1024, 'a size of at least 64KiB, e.g. "4MiB"')] = 4 * 2**20
+    max_large_body: Annotated[int, _size(64 * 1024, 'a size of at least 64KiB, e.g. "64MiB"')] = 64 * 2**20
+    max_buffered: Annotated[int, _size(2**20, 'a size of at least 1MiB, e.g. "256MiB"')] = 256 * 2**20
+    max_requests: AtLeast1 = 256
+    max_connections: AtLeast1 = 1000
+    max_waiting: AtLeast1 = 128
+    calls_per_minute: Annotated[int, Meta(ge=0, le=2**31, description="a whole number >= 0")] = 0
+    read_time: Annotated[int, _duration(10**8, 'a duration of at least 100ms, e.g. "10s"')] = 10 * 10**9
+    request_time: Annotated[int, _duration(10**9, 'a duration of at least 1s, e.g. "60s"')] = 60 * 10**9
+    stop_time: Annotated[int, _duration(10**8, 'a duration of at least 100ms, e.g. "10s"')] = 10 * 10**9
+    max_models: AtLeast1 = 1000
+    max_training: AtLeast1 = 20
+    max_detections: AtLeast1 = 60
+    jobs: AtLeast1 = 1
+    keep_results: Annotated[int, _duration(10**9, 'a duration of at least 1s, e.g. "7d"')] = (
+        7 * 86_400 * 10**9
+    )
 
 
 class SeriesConfig(Section, frozen=True, kw_only=True):
@@ -438,6 +526,8 @@ class Config(Section, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    sections : frozenset of str
+        Names of the tables and blocks that the file has.
     series : tuple of SeriesConfig
         In the order of the file; a topic belongs to the first block that matches it.
     group : tuple of GroupConfig
@@ -453,6 +543,8 @@ class Config(Section, frozen=True, kw_only=True):
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
     uplink: UplinkConfig = UplinkConfig()
+    server: ServerConfig = ServerConfig()
+    sections: frozenset[str] = frozenset()
     series: tuple[SeriesConfig, ...] = ()
     group: tuple[GroupConfig, ...] = ()
     path: str = ""
@@ -490,6 +582,7 @@ TABLES: dict[str, type[Section]] = {
     "limits": LimitsConfig,
     "log": LogConfig,
     "uplink": UplinkConfig,
+    "server": ServerConfig,
 }
 
 

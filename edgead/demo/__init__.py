@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgead.agent import build, logs
+from edgead import logs
+from edgead.agent import build
 from edgead.bridge.tools import Listener, Publisher
 from edgead.config import load
 from edgead.demo import scoring, stage, watch

@@ -6,7 +6,7 @@ from typing import get_type_hints
 
 import pytest
 
-from edgead.config import MqttConfig, SeriesConfig, load, mqtt_password, parse
+from edgead.config import MqttConfig, SeriesConfig, ServerConfig, load, mqtt_password, parse
 from edgead.config.settings import TABLES
 from edgead.errors import ConfigError
 from edgead.stream import EngineSettings, SeriesSettings
@@ -210,20 +210,30 @@ def test_a_line_is_told_only_where_the_key_was_found():
     ]
 
 
-@pytest.mark.parametrize("profile", sorted(PROFILES.glob("*.toml")), ids=lambda path: path.stem)
+DEVICES = sorted(set(PROFILES.glob("*.toml")) - {PROFILES / "server.toml"})
+
+
+@pytest.mark.parametrize("profile", DEVICES, ids=lambda path: path.stem)
 def test_a_profile_is_complete_and_right(profile: Path):
     config = load(profile)
     raw = tomllib.loads(profile.read_text())
     for name, kind in TABLES.items():
-        assert raw[name].keys() == get_type_hints(kind).keys() - {"tls"}
+        if name != "server":
+            assert raw[name].keys() == get_type_hints(kind).keys() - {"tls"}
     for block in raw["series"]:
         assert block.keys() == get_type_hints(SeriesConfig).keys()
     assert config.series
 
 
 def test_the_three_profiles_are_there():
-    names = {path.stem for path in PROFILES.glob("*.toml")}
-    assert names == {"gateway-512m", "gateway-2g", "workstation"}
+    assert {path.stem for path in DEVICES} == {"gateway-512m", "gateway-2g", "workstation"}
+
+
+def test_the_profile_of_a_server_has_every_key_with_its_default():
+    config, raw = load(PROFILES / "server.toml"), tomllib.loads((PROFILES / "server.toml").read_text())
+    assert raw["server"].keys() == get_type_hints(ServerConfig).keys()
+    assert config.server == ServerConfig()
+    assert config.sections == {"node", "log", "server"}
 
 
 @pytest.mark.parametrize("key", ["url", "repository"])

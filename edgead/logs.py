@@ -78,7 +78,7 @@ def _under_journald() -> bool:
 
 
 def set_up(level: str, style: str) -> logging.Logger:
-    """The agent's logger, writing to stderr.
+    """The logger of everything of ours, writing to stderr.
 
     Parameters
     ----------

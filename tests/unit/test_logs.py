@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from edgead.agent import logs
+from edgead import logs
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:

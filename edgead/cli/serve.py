@@ -1,0 +1,104 @@
+"""``edgead serve``: the cloud API, self-hosted."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+#: Settings that the former container wanted before it started; nothing is licensed or billed here.
+_IGNORED = ("eula", "billing", "apikey")
+
+
+@click.command(short_help="Answer as the retired cloud service did.")
+@click.argument("settings", nargs=-1, metavar="[Eula=accept Billing=... ApiKey=...]")
+@click.option("--host", metavar="ADDRESS", help="Where to listen [127.0.0.1].")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port, 0 = any free one [5000].")
+@click.option(
+    "-c",
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Take [server] from it.",
+)
+@click.option(
+    "--keys-file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Lines NAME:KEY1[:KEY2]; a key is plain or sha256:HEX.",
+)
+@click.option("--without-keys", is_flag=True, help="Let other machines call although there are no keys.")
+@click.option("--tls-cert", metavar="FILE", type=click.Path(dir_okay=False), help="Certificate (PEM).")
+@click.option("--tls-key", metavar="FILE", type=click.Path(dir_okay=False), help="Its key (PEM).")
+@click.option(
+    "--data-root",
+    "data_roots",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Folder that data sources may lie in (repeatable).",
+)
+@click.option(
+    "--allow-source",
+    "allow_sources",
+    multiple=True,
+    metavar="URL",
+    help="Prefix of URLs to read (repeatable).",
+)
+@click.option(
+    "--state-dir", metavar="DIR", type=click.Path(file_okay=False), help="Folder of models, results and jobs."
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Jobs on a Dask cluster, tcp://HOST:PORT (extra fleet).")
+def serve(settings: tuple[str, ...], config_file: str | None, **options: Any) -> None:
+    """Serve the Anomaly Detector API (v1.0, v1.1 and its previews) until SIGTERM or Ctrl-C.
+
+    Programs written for the cloud service keep working when only their endpoint changes, and their key. Options
+    win over the configuration file. SIGHUP reads the keys again; a change of their file is seen within a second.
+    What the former container was started with (Eula, Billing, ApiKey) is accepted and has no effect.
+
+    \b
+    Examples:
+      edgead serve                                          for programs on this machine, without keys
+      edgead serve --keys-file keys.txt --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
+      edgead serve -c server.toml                           everything from a file
+      edgead serve --data-root /data                        training and detection with the files below /data
+      curl http://127.0.0.1:5000/ready
+    """
+    from edgead import logs
+    from edgead.config import Config, load
+
+    _check_settings(settings)
+    config = load(config_file) if config_file else Config()
+    logs.set_up(config.log.level, config.log.format)
+    try:
+        from edgead.server import ServerSettings, serve
+    except ModuleNotFoundError as error:
+        raise click.UsageError(f"{error.name} is not installed: pip install 'edgead[server]'") from None
+    changes = {
+        name: value for name, value in options.items() if not (value is None or value is False or value == ())
+    }
+    if "state_dir" not in changes and "node" not in config.sections:
+        changes["state_dir"] = str(_state_home())
+    serve(ServerSettings.of(config, **changes))
+
+
+def _check_settings(settings: tuple[str, ...]) -> None:
+    """Take ``Name=value`` as the container did; only what it wanted has a meaning here: none."""
+    for setting in settings:
+        name, equals, _ = setting.partition("=")
+        if not equals:
+            raise click.UsageError(
+                f"{setting!r}: expected a setting of the former container, e.g. Eula=accept"
+            )
+        if name.lower() not in _IGNORED:
+            click.echo(f"edgead: {name} was a setting of the former container and has no effect", err=True)
+
+
+def _state_home() -> Path:
+    """Where state lies if nobody said it: systemd's directory, /var/lib for root, the user's own otherwise."""
+    if folder := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(folder)
+    if os.geteuid() == 0:
+        return Path("/var/lib/edgead")
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "edgead"

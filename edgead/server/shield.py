@@ -1,0 +1,302 @@
+"""What stands before every route: keys, limits in size, time and number, headers of every answer, and the counts.
+
+Raw ASGI, one layer: a request goes through it once in and once out.
+"""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+
+from edgead.server.context import ServerContext
+from edgead.server.settings import is_loopback
+from edgead.server.turns import busy
+from edgead.server.wire import GatewayError, HttpError, ServiceError
+
+log = logging.getLogger("edgead")
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+KEY_HEADER = b"ocp-apim-subscription-key"
+#: Paths below these need a key.
+GUARDED = ("/anomalydetector/", "/edgead/")
+#: Asked by probes and monitors: answered however busy the server is.
+PROBES = frozenset({"/ready", "/status", "/healthz", "/metrics"})
+
+#: A body must come at least this fast on average, after one `read_time` of grace.
+LEAST_BYTES_PER_S = 16 * 1024
+#: What is read of a refused body, so that the client sees the answer and not a broken connection.
+DRAIN_BYTES, DRAIN_S = 256 * 2**20, 5.0
+#: Clients whose calls of the last minute are remembered.
+_REMEMBERED = 10_000
+
+_SCHEME = 'AzureApiManagementKey realm="edgead",name="Ocp-Apim-Subscription-Key",type="header"'
+_SLASHES = re.compile(r"/{2,}")
+_SAFE_ID = re.compile(rb"[A-Za-z0-9_.:{}-]{1,128}")
+_DENIED = (
+    "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key "
+    "in the header Ocp-Apim-Subscription-Key."
+)
+
+
+class Shield:
+    """An ASGI application around another.
+
+    Parameters
+    ----------
+    app : ASGI application
+        Sees ``scope["state"]["client"]`` (the client's name, "" on a server without keys).
+    context : ServerContext
+    """
+
+    def __init__(self, app: App, context: ServerContext) -> None:
+        self._app = app
+        self._context = context
+        self._settings = context.settings
+        self._in_flight = 0
+        self._buffered = 0
+        self._calls: OrderedDict[str, list[float]] = OrderedDict()
+        context.measures.in_flight.set_function(lambda: self._in_flight)
+        context.measures.buffered.set_function(lambda: self._buffered)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; never raises for what a client or a route did."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        body = _Body(self, receive)
+        answer = _Answer(scope, send)
+        self._in_flight += 1
+        try:
+            await self._answered(scope, body, answer)
+        finally:
+            self._in_flight -= 1
+            self._buffered -= body.size
+            self._count(scope, answer.status, time.perf_counter() - started)
+
+    async def _answered(self, scope: Scope, body: "_Body", answer: "_Answer") -> None:
+        try:
+            self._admit(scope)
+            await self._app(scope, body.receive, answer.send)
+        except HttpError as error:
+            await self._refuse(error, scope, body, answer)
+        except HTTPException as error:  # the router's own: no such path, or not by this method
+            refusal = GatewayError(error.status_code, error.detail, headers=error.headers)
+            await self._refuse(refusal, scope, body, answer)
+        except ClientGone:
+            answer.status = answer.status or 499
+        except Exception:
+            log.exception("a request failed", extra={"fields": {"path": scope["path"][:200]}})
+            failed = ServiceError(500, "UnexpectedError", "The server failed; its log has the reason.")
+            await self._refuse(failed, scope, body, answer)
+
+    async def _refuse(self, error: HttpError, scope: Scope, body: "_Body", answer: "_Answer") -> None:
+        if answer.status:  # too late: the connection is closed without the end of the answer
+            raise error
+        if not await body.drained(scope):
+            error.headers["connection"] = "close"
+        await error.response()(scope, body.receive, answer.send)
+
+    # ------------------------------------------------------------ before the route
+
+    def _admit(self, scope: Scope) -> None:
+        """Normalize the path; refuse whoever must not come in."""
+        if "//" in scope["path"]:  # endpoints were shown with a slash at their end
+            scope["path"] = _SLASHES.sub("/", scope["path"])
+            scope["raw_path"] = re.sub(rb"/{2,}", b"/", scope.get("raw_path") or b"")
+        path = scope["path"]
+        headers = dict(scope["headers"])
+        self._check_origin(headers)
+        scope["state"]["client"] = client = self._client(path, headers)
+        if path in PROBES:
+            return
+        if self._context.stopping:
+            raise self._refused("stopping", busy("the server is stopping"))
+        if self._in_flight > self._settings.max_requests:
+            raise self._refused("requests", busy("too many requests at a time"))
+        if self._settings.calls_per_minute and path.startswith(GUARDED):
+            self._check_rate(client)
+
+    def _client(self, path: str, headers: dict[bytes, bytes]) -> str:
+        keys = self._context.keys
+        if not path.startswith(GUARDED) or path.startswith(tuple(self._context.open_prefixes)):
+            return ""
+        if (problem := keys.look(time.monotonic())) is not None:
+            tell_reload(problem, keys.clients)
+        client = keys.client_of(_presented_key(headers))
+        if client is None:
+            raise self._refused("key", GatewayError(401, _DENIED, headers={"www-authenticate": _SCHEME}))
+        return client
+
+    def _check_origin(self, headers: dict[bytes, bytes]) -> None:
+        """Without keys a page of any site in a browser on this machine could call: refuse what it would send."""
+        if self._context.keys.needed or not self._settings.on_this_host_only:
+            return
+        host = headers.get(b"host", b"localhost")
+        origin = headers.get(b"origin", b"")
+        if not is_loopback(_host_name(host)):
+            raise self._refused(
+                "host", GatewayError(403, "The Host header must name this machine, e.g. localhost.")
+            )
+        if origin and origin.rpartition(b"//")[2] != host:
+            raise self._refused("origin", GatewayError(403, "Pages of other sites may not call this server."))
+
+    def _check_rate(self, client: str) -> None:
+        """A bucket of one minute's calls a client, filled evenly."""
+        now, most = time.monotonic(), self._settings.calls_per_minute
+        bucket = self._calls.setdefault(client, [float(most), now])
+        self._calls.move_to_end(client)
+        if len(self._calls) > _REMEMBERED:
+            self._calls.popitem(last=False)
+        bucket[0] = min(float(most), bucket[0] + (now - bucket[1]) * most / 60)
+        bucket[1] = now
+        if bucket[0] < 1:
+            wait_s = int((1 - bucket[0]) * 60 / most) + 1
+            raise self._refused("rate", busy(f"more than {most} calls a minute", retry_s=wait_s))
+        bucket[0] -= 1
+
+    def _refused(self, reason: str, error: HttpError) -> HttpError:
+        self._context.measures.refused.labels(reason).inc()
+        return error
+
+    # ------------------------------------------------------------ the body
+
+    def take(self, count: int) -> None:
+        """Account for bytes of a body.
+
+        Raises
+        ------
+        GatewayError
+            429, if all bodies together are larger than `max_buffered`.
+        """
+        self._buffered += count
+        if self._buffered > self._settings.max_buffered:
+            raise self._refused("memory", busy("too many bytes of requests at a time"))
+
+    @property
+    def read_s(self) -> float:
+        """Seconds that a body may pause."""
+        return self._settings.read_time / 1e9
+
+    def too_slow(self) -> HttpError:
+        """408."""
+        return self._refused("slow", GatewayError(408, "The request body came too slowly."))
+
+    # ------------------------------------------------------------ after the answer
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        endpoint = scope.get("endpoint")  # set by the route that matched
+        operation = getattr(endpoint, "__name__", None) or ("files" if endpoint else "none")
+        self._context.measures.requests.labels(operation, str(status or 499)).inc()
+        self._context.measures.seconds.labels(operation).observe(seconds)
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+class _Body:
+    """The body of one request as the route reads it: in time, within the memory of all, and counted."""
+
+    def __init__(self, shield: Shield, receive: Receive) -> None:
+        self._shield = shield
+        self._receive = receive
+        self._deadline = 0.0
+        self._whole = False
+        self.size = 0
+
+    async def receive(self) -> Message:
+        if self._whole:
+            return await self._receive()
+        now = asyncio.get_running_loop().time()
+        if not self._deadline:
+            self._deadline = now + self._shield.read_s
+        patience = min(self._shield.read_s, self._deadline + self.size / LEAST_BYTES_PER_S - now)
+        try:
+            async with asyncio.timeout(patience):
+                message = await self._receive()
+        except TimeoutError:
+            raise self._shield.too_slow() from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        count = len(message.get("body", b""))
+        self.size += count
+        self._whole = not message.get("more_body", False)
+        self._shield.take(count)
+        return message
+
+    async def drained(self, scope: Scope) -> bool:
+        """Read and forget what still comes of a refused body, within bounds; gives whether that was all of it.
+
+        A connection closed while the client still sends would be reset, and the answer lost.
+        """
+        if any(name == b"expect" for name, _ in scope["headers"]) and not self.size:
+            return False  # the client waits for the answer before it sends
+        count = 0
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                while not self._whole and count < DRAIN_BYTES:
+                    message = await self._receive()
+                    count += len(message.get("body", b""))
+                    self._whole = not message.get("more_body", False)
+        except TimeoutError:
+            pass
+        return self._whole
+
+
+class _Answer:
+    """Adds the headers that every answer has, and keeps its status."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = message["headers"] = list(message.get("headers", ()))
+            headers.append((b"apim-request-id", str(uuid.uuid4()).encode()))
+            headers.append((b"x-content-type-options", b"nosniff"))
+            told = dict(self._scope["headers"])
+            if told.get(b"x-ms-return-client-request-id", b"").lower() == b"true":
+                request_id = told.get(b"x-ms-client-request-id", b"")
+                if _SAFE_ID.fullmatch(request_id):
+                    headers.append((b"x-ms-client-request-id", request_id))
+        await self._send(message)
+
+
+def tell_reload(problem: str, clients: list[str]) -> None:
+    """Log that the keys file was read again."""
+    if problem:
+        log.error("the keys file is wrong, the old keys stay in force", extra={"fields": {"reason": problem}})
+    else:
+        log.info("keys read again", extra={"fields": {"clients": len(clients)}})
+
+
+def _presented_key(headers: dict[bytes, bytes]) -> str:
+    key = headers.get(KEY_HEADER)
+    if key is None:
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        key = token.strip() if scheme.lower() == b"bearer" else b""
+    return key.decode("latin-1")
+
+
+def _host_name(host: bytes) -> str:
+    """The name in a Host header, without the port; "" where it is not one."""
+    try:
+        return urlsplit("//" + host.decode("ascii")).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,69 @@
+"""Entire series, last point and change points, in every version that had them."""
+
+from typing import Any, Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from edgead.errors import InvalidInput
+from edgead.server.context import ServerContext
+from edgead.server.wire import JSON, ServiceError, decode, encode, read_body
+from edgead.univariate import rest
+
+Mode = Literal["entire", "last", "changepoint"]
+
+#: Versions that answer as the live service of v1.1 did, and those before, which had equal margins on both sides, no
+#: severity and no imputing (the first preview of v1.1 changed nothing here).
+NEW, OLD = ("v1.1", "v1.1-preview.1"), ("v1.0", "v1.1-preview")
+
+
+def routes(context: ServerContext) -> list[BaseRoute]:
+    """POST /anomalydetector/{version}/timeseries/{entire,last,changepoint}/detect."""
+    endpoints = _endpoints(context, old=False), _endpoints(context, old=True)
+    return [
+        Route(f"/anomalydetector/{version}/timeseries/{mode}/detect", endpoint, methods=["POST"])
+        for versions, by_mode in zip((NEW, OLD), endpoints)
+        for version in versions
+        for mode, endpoint in by_mode.items()
+    ]
+
+
+def _endpoints(context: ServerContext, *, old: bool) -> dict[Mode, Any]:
+    """Names of functions are names of operations in the metrics."""
+
+    async def answer(mode: Mode, request: Request) -> Response:
+        data = await read_body(request, context.settings.max_body)
+        body, points = await context.turns.run(request.state.client, _judge, mode, data, old)
+        context.measures.points.inc(points)
+        return Response(body, media_type=JSON, headers={"csp-billing-usage": f"{_BILLED}={points}"})
+
+    async def detect_entire(request: Request) -> Response:
+        return await answer("entire", request)
+
+    async def detect_last(request: Request) -> Response:
+        return await answer("last", request)
+
+    async def detect_change_point(request: Request) -> Response:
+        return await answer("changepoint", request)
+
+    return {"entire": detect_entire, "last": detect_last, "changepoint": detect_change_point}
+
+
+_BILLED = "CognitiveServices.AnomalyDetector.DataPoints"
+
+
+def _judge(mode: Mode, data: bytes, old: bool) -> tuple[bytes, int]:
+    """The answer to a body, and its number of points; runs in a thread."""
+    body = decode(data)
+    try:
+        if old and isinstance(body, dict):
+            body = {"boundaryVersion": "V1"} | {
+                name: value for name, value in body.items() if not name.startswith("impute")
+            }
+        answer = rest.detect(mode, body)
+    except InvalidInput as error:
+        raise ServiceError(400, error.code, error.message) from None
+    if old:
+        answer.pop("severity", None)
+    return encode(answer), len(body["series"])
