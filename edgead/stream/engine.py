@@ -226,6 +226,7 @@ class Engine:
         out = self._outcome()
         keys: list[int] = []
         actions = bytearray()
+        self._end_mutes(now_ns, out)
         while self._due and self._due[0][0] <= now_ns:
             at_ns, series_id = heapq.heappop(self._due)
             series = self.series.get(series_id)
@@ -250,23 +251,43 @@ class Engine:
             series.scheduled_ns = at_ns
             heapq.heappush(self._due, (at_ns, series.series_id))
 
-    def command(self, verb: journal.Verb, series_id: str, now_ns: int, *, until_ns: int = 0) -> Outcome:
-        """Relearn, mute (until a processing time) or unmute one series.
+    def command(self, verb: journal.Verb, name: str, now_ns: int, *, until_ns: int = 0) -> Outcome:
+        """Relearn, mute (until a processing time) or unmute one series, or one group by its name ``group/{id}``.
 
         Raises
         ------
         InvalidInput
-            If there is no such series.
+            If there is no such series or group.
         """
-        series = self.series.get(series_id)
-        if series is None:
-            raise InvalidInput(f"series: {series_id!r} is unknown on this device")
+        series, group = self.series.get(name), self.groups.get(name)
         out = Outcome()
-        self._noted.append(journal.Commanded(now_ns, verb, series_id, until_ns))
-        self._touched.setdefault(series_id, 0)
-        series.obey(verb, until_ns, out)
-        self._schedule(series, series.due_ns())
+        if series is not None:
+            self._note_command(verb, name, now_ns, until_ns)
+            series.obey(verb, until_ns, out)
+            self._schedule(series, series.due_ns())
+        elif group is not None:
+            self._note_command(verb, name, now_ns, until_ns)
+            group.obey(verb, until_ns, out)
+        else:
+            kind = "group" if name.startswith(GROUP_PREFIX) else "series"
+            raise InvalidInput(f"{kind}: {name.removeprefix(GROUP_PREFIX)!r} is unknown on this device")
         return out
+
+    def mutes(self) -> dict[str, int]:
+        """Series and groups that are muted for a while, and until which processing time."""
+        every: list[tuple[str, Series | Group]] = [*self.series.items(), *self.groups.items()]
+        return {name: each.muted_until_ns for name, each in every if 0 < each.muted_until_ns < NEVER}
+
+    def _note_command(self, verb: journal.Verb, name: str, now_ns: int, until_ns: int) -> None:
+        self._noted.append(journal.Commanded(now_ns, verb, name, until_ns))
+        self._touched.setdefault(name, 0)
+
+    def _end_mutes(self, now_ns: int, out: Outcome) -> None:
+        """Unmute the groups that are due; noted as commands before the tick, for the journal's ticks are of series."""
+        for name, group in self.groups.items():
+            if 0 < group.muted_until_ns <= now_ns:
+                self._note_command("unmute", name, now_ns, 0)
+                group.obey("unmute", 0, out)
 
     def flush(self) -> Outcome:
         """Judge every waiting reading: the end of a recording."""
@@ -445,6 +466,8 @@ class Engine:
                     series.act(asked, out)
                     self._touched.setdefault(series.series_id, 0)
             out.settle()
-        elif included.get(noted.series_id, 0) < seq and noted.series_id in self.series:
-            self.series[noted.series_id].obey(noted.verb, noted.until_ns, out)
-            self._touched.setdefault(noted.series_id, 0)
+        elif included.get(noted.series_id, 0) < seq:
+            commanded = self.series.get(noted.series_id) or self.groups.get(noted.series_id)
+            if commanded is not None:
+                commanded.obey(noted.verb, noted.until_ns, out)
+                self._touched.setdefault(noted.series_id, 0)
