@@ -23,6 +23,7 @@ from edgead.stream.group import Group, GroupModel
 from edgead.stream.outcome import Outcome
 from edgead.stream.series import NEVER, Series
 from edgead.stream.settings import EngineSettings, GroupSettings, SeriesSettings
+from edgead.stream.shadow import Shadow
 
 #: Finds the settings of a stored series by its id and source; None when it is no longer configured.
 SettingsFor = Callable[[str, str], SeriesSettings | None]
@@ -44,6 +45,7 @@ class Engine:
         self.settings = settings
         self.series: dict[str, Series] = {}
         self.groups: dict[str, Group] = {}  # by name, group/{id}
+        self.shadows: dict[str, Shadow] = {}  # by the same name
         self.counts: Counter[str] = Counter()
         self.memory_bytes = 0
         self._by_key: dict[int, Series] = {}
@@ -155,12 +157,52 @@ class Engine:
         if old is None or not group.load(old.dump()):
             self._never_saved.add(group.name)
         self.memory_bytes = needed
+        self.remove_shadow(group_id)
         self.groups[group.name] = group
         self._link(self.groups.values())
         return None
 
+    def add_shadow(self, group_id: str, model: GroupModel) -> str | None:
+        """Have a second model see what a group sees, from an empty window; it lasts until the group is added anew.
+
+        Returns
+        -------
+        str or None
+            Why it was refused, in words.
+        """
+        group = self.groups[f"{GROUP_PREFIX}{group_id}"]
+        self.remove_shadow(group_id)
+        try:
+            shadow = Shadow(group, model)
+        except InvalidInput as error:
+            return str(error)
+        if self.memory_bytes + model.nbytes > self.settings.memory_budget_bytes:
+            return f"no room for its window in memory_budget = {self.settings.memory_budget_bytes} bytes"
+        self.memory_bytes += model.nbytes
+        self.shadows[group.name] = shadow
+        self._link(self.groups.values())
+        return None
+
+    def remove_shadow(self, group_id: str) -> None:
+        """Forget the shadow of a group, if it has one."""
+        shadow = self.shadows.pop(f"{GROUP_PREFIX}{group_id}", None)
+        if shadow is not None:
+            self.memory_bytes -= shadow.model.nbytes
+            self._link(self.groups.values())
+
+    def swap_shadow(self, group_id: str) -> None:
+        """Have a group and its shadow change models, each with its rows; an open episode goes on.
+
+        Save everything before and after (``checkpoint(0)``), as for `configure`.
+        """
+        name = f"{GROUP_PREFIX}{group_id}"
+        self.shadows[name].swap()
+        self._never_saved.add(name)
+        self._link(self.groups.values())
+
     def remove_group(self, group_id: str) -> None:
         """Forget a group."""
+        self.remove_shadow(group_id)
         group = self.groups.pop(f"{GROUP_PREFIX}{group_id}")
         self.memory_bytes -= group.model.nbytes
         self._never_saved.discard(group.name)
@@ -178,6 +220,9 @@ class Engine:
             for name in list(joined):
                 joined.update(dict.fromkeys(units.get(name, ())))
             units.update(dict.fromkeys(joined, tuple(joined)))
+        for shadow in self.shadows.values():
+            for variable, series_id in enumerate(shadow.series):
+                listeners.setdefault(series_id, []).append((shadow, variable))
         self._units = units
         self._listeners = {series_id: tuple(each) for series_id, each in listeners.items()}
         for series in self.series.values():

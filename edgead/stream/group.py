@@ -116,6 +116,8 @@ class Group:
         ``group/{id}``, which is its id among series, in snapshots and in records.
     series : tuple of str
         Ids of its series in the order of the row.
+    rows, alarms : int
+        Rows judged since the start, and how many of them are abnormal.
 
     Raises
     ------
@@ -124,6 +126,7 @@ class Group:
     """
 
     __slots__ = (
+        "alarms",
         "episode",
         "group_id",
         "join",
@@ -131,6 +134,7 @@ class Group:
         "muted_until_ns",
         "name",
         "node",
+        "rows",
         "series",
         "settings",
         "stale",
@@ -155,6 +159,7 @@ class Group:
         self.stale = False
         self.muted_until_ns = 0
         self.verdict: Verdict | None = None
+        self.rows = self.alarms = 0
 
     @property
     def phase(self) -> Phase:
@@ -213,6 +218,8 @@ class Group:
             self.name, time_ns, _NAN, _NAN, _NAN, _NAN, score, severity, score >= 1.0, self.phase, top=top
         )
         self.verdict = verdict
+        self.rows += 1
+        self.alarms += verdict.is_anomaly
         out.verdicts.append(verdict)
         kind = None if self.muted_until_ns else self.episode.step(verdict, self.settings)
         if kind is not None:
