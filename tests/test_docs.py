@@ -80,10 +80,13 @@ COMMANDS = (ROOT / "docs" / "commands.md").read_text()
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_and_option_is_documented(name: str):
     part = COMMANDS.split(f"\n## `edgead {name}", 1)[1].split("\n## ", 1)[0]
-    documented = set(re.findall(r"`(--?[a-z-]+)`", "".join(re.findall(r"^\| (`-.*?) \|", part, re.M))))
+    documented = set(re.findall(r"`(--?[a-z0-9-]+)`", "".join(re.findall(r"^\| (`-.*?) \|", part, re.M))))
+    command = cli.commands[name]
+    below = list(command.commands.values()) if isinstance(command, click.Group) else []
     options = {
         option
-        for parameter in cli.commands[name].params
+        for one in (command, *below)
+        for parameter in one.params
         if isinstance(parameter, click.Option)
         for option in parameter.opts
     }

@@ -533,7 +533,9 @@ class Config(Section, frozen=True, kw_only=True):
     group : tuple of GroupConfig
         In the order of the file.
     path, digest : str
-        The file, and the SHA-256 of its bytes (hexadecimal).
+        The file, and the SHA-256 of its bytes and its fragments' (hexadecimal).
+    left_out : tuple of str
+        Fragments that do not fit, in sentences.
     """
 
     node: NodeConfig = NodeConfig()
@@ -549,6 +551,7 @@ class Config(Section, frozen=True, kw_only=True):
     group: tuple[GroupConfig, ...] = ()
     path: str = ""
     digest: str = ""
+    left_out: tuple[str, ...] = ()
 
     def block_of(self, series_id: str) -> SeriesConfig | None:
         """The first block that can make a series of this id, or None."""
