@@ -15,7 +15,6 @@ from edgead.config.settings import (
     StoreConfig,
     TlsConfig,
     UplinkConfig,
-    UplinkDataConfig,
 )
 
 __all__ = [
@@ -31,7 +30,6 @@ __all__ = [
     "StoreConfig",
     "TlsConfig",
     "UplinkConfig",
-    "UplinkDataConfig",
     "load",
     "mqtt_password",
     "parse",

@@ -8,12 +8,16 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edgead.server import operations, univariate
+from edgead.server import operations, pages, univariate
 from edgead.server.context import ServerContext
 from edgead.server.shield import Shield
 
 #: Each gives the routes of its subject; the first that matches a path answers.
-MODULES: tuple[Callable[[ServerContext], list[BaseRoute]], ...] = (univariate.routes, operations.routes)
+MODULES: tuple[Callable[[ServerContext], list[BaseRoute]], ...] = (
+    univariate.routes,
+    operations.routes,
+    pages.routes,
+)
 
 
 def create_app(context: ServerContext) -> ASGIApp:

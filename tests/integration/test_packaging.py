@@ -47,6 +47,11 @@ def test_the_wheel_holds_no_source_of_the_core_and_no_test(wheel: Path):
     assert [name for name in names if "tests/" in name or "/test_" in name] == []
     assert any(name.startswith("edgead/native/_kernel.") and name.endswith(".so") for name in names)
     assert {"edgead/py.typed", "edgead/native/_kernel.pyi"} <= set(names)
+    pages = {
+        f"edgead/server/pages/{name}"
+        for name in ("index.html", "page.js", "page.css", "sample.csv", "icon.svg")
+    }
+    assert pages <= set(names)
     shipped = {f"edgead/models/{path.name}" for path in (ROOT / "models").glob("*.zip")}
     assert "edgead/models/pump.zip" in shipped
     assert {name for name in names if name.startswith("edgead/models/")} == shipped
