@@ -80,7 +80,7 @@ def serve(settings: tuple[str, ...], config_file: str | None, **options: Any) ->
     }
     if "state_dir" not in changes and "node" not in config.sections:
         changes["state_dir"] = str(_state_home())
-    serve(ServerSettings.of(config, **changes))
+    serve(ServerSettings.of(config, trainer=_trainer(), **changes))
 
 
 def _check_settings(settings: tuple[str, ...]) -> None:
@@ -93,6 +93,13 @@ def _check_settings(settings: tuple[str, ...]) -> None:
             )
         if name.lower() not in _IGNORED:
             click.echo(f"edgead: {name} was a setting of the former container and has no effect", err=True)
+
+
+def _trainer() -> str:
+    """The module that trains, where its libraries are installed; the server itself never imports it."""
+    from importlib.util import find_spec
+
+    return "edgead.training" if find_spec("torch") and find_spec("onnx") else ""
 
 
 def _state_home() -> Path:

@@ -257,9 +257,17 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     max_models, max_training, max_detections : int
         Models of one client, and jobs of one client under way.
     jobs : int
-        Jobs that run at a time.
+        Jobs of each kind that run at a time.
+    job_memory, job_time : int
+        Bytes and nanoseconds that one job may take.
+    epochs : int
+        Most epochs of a training; it stops earlier when held-back rows gain nothing.
     keep_results : int
         Nanoseconds that results live.
+    model_memory : int
+        Bytes of loaded models that are kept for the next call.
+    shared_models : bool
+        Every client sees the models of all, instead of its own.
     """
 
     host: Host = "127.0.0.1"
@@ -298,9 +306,14 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     max_training: AtLeast1 = 20
     max_detections: AtLeast1 = 60
     jobs: AtLeast1 = 1
+    job_memory: Annotated[int, _size(256 * 2**20, 'a size of at least 256MiB, e.g. "4GiB"')] = 4 * 2**30
+    job_time: Annotated[int, _duration(10**9, 'a duration of at least 1s, e.g. "6h"')] = 6 * 3600 * 10**9
+    epochs: Annotated[int, Meta(ge=1, le=10_000, description="a whole number 1..10000")] = 100
     keep_results: Annotated[int, _duration(10**9, 'a duration of at least 1s, e.g. "7d"')] = (
         7 * 86_400 * 10**9
     )
+    model_memory: Annotated[int, _size(2**20, 'a size of at least 1MiB, e.g. "64MiB"')] = 64 * 2**20
+    shared_models: Switch = False
 
 
 class SeriesConfig(Section, frozen=True, kw_only=True):

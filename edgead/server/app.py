@@ -8,13 +8,15 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edgead.server import operations, pages, univariate
+from edgead.server import additions, multivariate, operations, pages, univariate
 from edgead.server.context import ServerContext
 from edgead.server.shield import Shield
 
 #: Each gives the routes of its subject; the first that matches a path answers.
 MODULES: tuple[Callable[[ServerContext], list[BaseRoute]], ...] = (
     univariate.routes,
+    multivariate.routes,
+    additions.routes,
     operations.routes,
     pages.routes,
 )

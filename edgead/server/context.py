@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgead.server.jobs import Jobs
 from edgead.server.keys import Keys
 from edgead.server.measures import Measures
 from edgead.server.settings import ServerSettings
@@ -34,6 +35,8 @@ class ServerContext:
         Name -> what keeps the server from being ready ("" = nothing).
     stopping : bool
         Set when the server takes no more work.
+    jobs : Jobs
+        Models and detections; there from the start to the stop.
     """
 
     settings: ServerSettings
@@ -45,6 +48,7 @@ class ServerContext:
     open_prefixes: list[str] = field(default_factory=list)
     problems: dict[str, Callable[[], str]] = field(default_factory=dict)
     stopping: bool = False
+    jobs: Jobs = field(init=False)
 
     @classmethod
     def of(cls, settings: ServerSettings) -> "ServerContext":

@@ -17,9 +17,12 @@ class ServerSettings(ServerConfig, frozen=True, kw_only=True):
     ----------
     state_dir : str
         Folder of models, results and jobs; made when missing.
+    trainer : str
+        Module that trains models, which the command line hands over; "" where none is installed.
     """
 
     state_dir: str = NodeConfig().state_dir
+    trainer: str = ""
 
     @classmethod
     def of(cls, config: Config, **changes: object) -> "ServerSettings":

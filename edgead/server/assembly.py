@@ -1,0 +1,92 @@
+"""Builds the jobs of a server from its settings, and ties their life to the server's."""
+
+import asyncio
+import time
+
+from edgead.server.context import ServerContext
+from edgead.server.jobs import Jobs, Quotas
+from edgead.server.launch import Launcher, ProcessLauncher
+from edgead.server.orders import Limits
+from edgead.server.settings import ServerSettings
+from edgead.server.shelf import Shelf
+from edgead.server.sources import SourceSettings
+from edgead.store.jobs import JobStore
+
+#: Below the state directory.
+FOLDER = "server"
+#: Where an agent's registry keeps its packages, below the same state directory.
+INSTALLED = "models"
+
+
+def prepare_jobs(context: ServerContext) -> None:
+    """Jobs begin with the server and end with it; `context.jobs` is there from the start to the stop."""
+
+    async def start() -> None:
+        context.jobs = await asyncio.to_thread(make_jobs, context.settings)
+        await asyncio.to_thread(context.jobs.start)
+
+    async def stop() -> None:
+        await asyncio.to_thread(context.jobs.stop)
+
+    context.at_start.append(start)
+    context.at_stop.append(stop)
+
+
+def make_jobs(settings: ServerSettings) -> Jobs:
+    """The jobs of a state directory, not started yet.
+
+    Raises
+    ------
+    StoreError
+        If another server has the directory, or the disk fails.
+    ConfigError
+        If a data root or a listed source is wrong.
+    """
+    folder = settings.state / FOLDER
+    store = JobStore.open(folder, now_ns=time.time_ns())
+    try:
+        shelf = Shelf(folder / "models", settings.state / INSTALLED, memory_bytes=settings.model_memory)
+        return Jobs(
+            store,
+            shelf,
+            make_launcher(settings.scheduler),
+            quotas=quotas_of(settings),
+            work=folder / "work",
+            sources=sources_of(settings),
+            trainer=settings.trainer,
+        )
+    except BaseException:
+        store.close()
+        raise
+
+
+def make_launcher(scheduler: str) -> Launcher:
+    """Where jobs run: on a Dask cluster when there is one, else in processes of this machine."""
+    if scheduler:
+        from edgead.server.cluster import ClusterLauncher
+
+        return ClusterLauncher(scheduler)
+    return ProcessLauncher()
+
+
+def quotas_of(settings: ServerSettings) -> Quotas:
+    """What clients and jobs may take."""
+    return Quotas(
+        models=settings.max_models,
+        trainings=settings.max_training,
+        detections=settings.max_detections,
+        at_a_time=settings.jobs,
+        keep_results_ns=settings.keep_results,
+        epochs=settings.epochs,
+        limits=Limits(settings.job_memory, settings.job_time / 1e9),
+        shared=settings.shared_models,
+    )
+
+
+def sources_of(settings: ServerSettings) -> SourceSettings:
+    """What may be read."""
+    return SourceSettings(
+        roots=settings.data_roots,
+        allowed=settings.allow_sources,
+        mapped=settings.blob_folders,
+    )

@@ -1,0 +1,280 @@
+"""Models of many variables over HTTP: v1.1, and the preview versions' paths with their own shapes."""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from edgead.errors import InvalidInput, ModelPackageError
+from edgead.multivariate import align
+from edgead.server import documents, requests
+from edgead.server.answers import Answer, decode_answer
+from edgead.server.assembly import prepare_jobs
+from edgead.server.context import ServerContext
+from edgead.server.documents import Version
+from edgead.server.jobs import Jobs
+from edgead.server.shelf import InstalledModel, Loaded
+from edgead.server.wire import ServiceError, decode, json_response, read_body
+from edgead.server.work import judge_row, states_between
+from edgead.store.jobs import ModelRow, ResultRow
+
+#: HTTP status by code; every other refusal is 400.
+STATUS = {
+    "ModelNotExist": 404,
+    "ResultNotExist": 404,
+    "StorageReadError": 403,
+    "StorageWriteError": 403,
+    "InvalidFileSize": 413,
+    "FileSizeTooLarge": 413,
+}
+#: Models of a page of a list when the client does not say, and the most.
+PAGE: dict[Version, int] = {"v1.1": 10, "v1.1-preview.1": 5, "v1.1-preview": 5}
+MAX_PAGE = 1000
+PREVIEWS: tuple[Version, ...] = ("v1.1-preview", "v1.1-preview.1")
+
+_Answer = TypeVar("_Answer")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+def routes(context: ServerContext) -> list[BaseRoute]:
+    """The seven multivariate operations of v1.1, and those of the previews."""
+    prepare_jobs(context)
+    found: list[BaseRoute] = _Api(context, "v1.1").routes()
+    for version in PREVIEWS:
+        found += _Api(context, version).routes()
+    return found
+
+
+class _Api:
+    """The operations of one version."""
+
+    def __init__(self, context: ServerContext, version: Version) -> None:
+        self._context = context
+        self._version = version
+        self._base = f"/anomalydetector/{version}/multivariate"
+
+    def routes(self) -> list[BaseRoute]:
+        base, model = self._base, f"{self._base}/models/{{model_id}}"
+        shared = [
+            Route(f"{base}/models", self.train_model, methods=["POST"]),
+            Route(f"{base}/models", self.list_models, methods=["GET"]),
+        ]
+        if self._version == "v1.1":
+            operations = [
+                Route(f"{model}:detect-batch", self.detect_batch, methods=["POST"]),
+                Route(f"{model}:detect-last", self.detect_last_row, methods=["POST"]),
+                Route(f"{base}/detect-batch/{{result_id}}", self.get_result, methods=["GET"]),
+                # for clients that append the id to Operation-Location once more
+                Route(f"{base}/detect-batch/{{result_id}}/{{again}}", self.get_result, methods=["GET"]),
+            ]
+        else:
+            operations = [
+                Route(f"{model}/detect", self.detect_batch, methods=["POST"]),
+                Route(f"{model}/last/detect", self.detect_last_row, methods=["POST"]),
+                Route(f"{model}/export", self.export_model, methods=["GET"]),
+                Route(f"{base}/results/{{result_id}}", self.get_result, methods=["GET"]),
+            ]
+        return [
+            *shared,
+            *operations,
+            Route(model, self.get_model, methods=["GET"]),
+            Route(model, self.delete_model, methods=["DELETE"]),
+        ]
+
+    @property
+    def _jobs(self) -> Jobs:
+        return self._context.jobs
+
+    @property
+    def _preview(self) -> bool:
+        return self._version != "v1.1"
+
+    # ---- models
+
+    async def train_model(self, request: Request) -> Response:
+        """201 with the place of a new model, which is trained later."""
+        body = await read_body(request, self._context.settings.max_body)
+
+        def take() -> ModelRow:
+            asked = requests.train_request(decode(body), preview=self._preview)
+            self._jobs.check_source(asked.source)
+            return self._jobs.train(request.state.client, asked)
+
+        row = await _answered(take)
+        location = {"location": f"{_root(request)}{self._base}/models/{row.id}"}
+        if self._preview:
+            return Response(status_code=201, headers=location)
+        return json_response(documents.model_document(row, self._version), status=201, headers=location)
+
+    async def list_models(self, request: Request) -> Response:
+        """One page of models, the one updated last first."""
+        return json_response(await _answered(lambda: self._page(request)))
+
+    def _page(self, request: Request) -> dict[str, Any]:
+        skip, top = requests.page(request.query_params, top=PAGE[self._version])
+        top = min(top, MAX_PAGE)
+        installed = list(self._jobs.shelf.installed().values())
+        models: list[ModelRow | InstalledModel] = [*self._jobs.models(request.state.client), *installed]
+        models.sort(key=documents.updated_ns, reverse=True)
+        shown = models[skip : skip + top]
+        following = ""
+        if top and skip + top < len(models):
+            query = urlencode({"skip": skip + top, "top": top})
+            following = f"{_root(request)}{self._base}/models?{query}"
+        if self._preview:
+            listed = [documents.model_record(each) for each in shown]
+        else:
+            listed = [documents.model_document(each, self._version) for each in shown]
+        return {
+            "models": listed,
+            "currentCount": len(models),
+            "maxCount": max(self._jobs.quotas.models + len(installed), len(models)),
+            "nextLink": following,
+        }
+
+    async def get_model(self, request: Request) -> Response:
+        """Status and diagnostics of a model."""
+        return json_response(await _answered(lambda: self._document(request)))
+
+    def _document(self, request: Request) -> dict[str, Any]:
+        model_id = _identity(request, "model_id")
+        installed = self._jobs.shelf.installed().get(model_id)
+        model = installed or self._jobs.model(request.state.client, model_id)
+        return documents.model_document(model, self._version)
+
+    async def delete_model(self, request: Request) -> Response:
+        """Forget a model, and stop what runs with it."""
+        await _answered(lambda: self._jobs.delete(request.state.client, _identity(request, "model_id")))
+        return Response(status_code=204)
+
+    async def export_model(self, request: Request) -> Response:
+        """The package of a model."""
+        return await package_response(self._jobs, request)
+
+    # ---- detection
+
+    async def detect_batch(self, request: Request) -> Response:
+        """202 (201 in the previews) with the place of a result, which is found later."""
+        body = await read_body(request, self._context.settings.max_body)
+
+        def take() -> ResultRow:
+            model_id = _identity(request, "model_id")
+            self._jobs.expect_ready(request.state.client, model_id)
+            asked = requests.detect_request(decode(body), preview=self._preview)
+            self._jobs.check_source(asked.source)
+            return self._jobs.detect(request.state.client, model_id, asked)
+
+        row = await _answered(take)
+        if self._preview:
+            return Response(
+                status_code=201, headers={"location": f"{_root(request)}{self._base}/results/{row.id}"}
+            )
+        place = f"{_root(request)}{self._base}/detect-batch/{row.id}"
+        headers = {"operation-id": row.id, "operation-location": place}
+        document = documents.result_document(row, None, self._version)
+        return json_response(document, status=202, headers=headers)
+
+    async def get_result(self, request: Request) -> Response:
+        """Status of a detection, and what it found."""
+        return json_response(await _answered(lambda: self._result(request)))
+
+    def _result(self, request: Request) -> dict[str, Any]:
+        result_id = _identity(request, "result_id", code="ResultNotExist")
+        if request.path_params.get("again", result_id) != result_id:
+            raise InvalidInput("The result does not exist or has expired.", code="ResultNotExist")
+        row = self._jobs.result(request.state.client, result_id)
+        stored = self._jobs.store.answer(result_id) if row.status == "READY" else None
+        answer = None if stored is None else decode_answer(stored)
+        return documents.result_document(row, answer, self._version)
+
+    async def detect_last_row(self, request: Request) -> Response:
+        """The newest row of the data sent along, judged at once."""
+        body = await read_body(request, self._context.settings.max_large_body)
+        judged = await self._context.turns.run(
+            request.state.client, _coded, lambda: self._last(request, body)
+        )
+        return json_response(judged)
+
+    def _last(self, request: Request, body: bytes) -> dict[str, Any]:
+        model_id = _identity(request, "model_id")
+        self._jobs.expect_ready(request.state.client, model_id)
+        asked = requests.last_request(decode(body), preview=self._preview)
+        return judge_last(self._jobs.shelf.load(model_id), asked, self._version)
+
+
+def judge_last(loaded: Loaded, asked: requests.LastRequest, version: Version) -> dict[str, Any]:
+    """The answer about the newest rows of variables sent along.
+
+    Raises
+    ------
+    InvalidInput
+        ``ColumnNotFound``, ``RedundantFile``, ``NotEnoughInput``, or what the alignment refuses.
+    """
+    spec = loaded.spec
+    missing = [name for name in spec.names if name not in asked.columns]
+    if missing:
+        raise InvalidInput(f"The variable {missing[0]!r} of the model is missing.", code="ColumnNotFound")
+    strange = [name for name in asked.columns if name not in spec.names]
+    if strange:
+        raise InvalidInput(f"The variable {strange[0]!r} is none of the model's.", code="RedundantFile")
+    columns = {name: asked.columns[name] for name in spec.names}
+    table = align(columns, spec.align)
+    count = len(table.rows)
+    if count < spec.window:
+        raise InvalidInput(
+            f"Not enough input data: {count} aligned rows, the model needs {spec.window}.",
+            code="NotEnoughInput",
+        )
+    first = max(0, count - asked.rows)
+    with loaded.lock:
+        rows = tuple(judge_row(loaded.scorer, table.rows, table.times_ns, at) for at in range(first, count))
+    states = states_between(columns, spec.align, table.times_ns[first:])
+    return documents.last_document(Answer(spec.names, spec.window, rows), states, asked.top, version)
+
+
+async def package_response(jobs: Jobs, request: Request) -> Response:
+    """The package of the model in the path, as a file."""
+
+    def read() -> bytes:
+        model_id = _identity(request, "model_id")
+        jobs.expect_ready(request.state.client, model_id)
+        return jobs.shelf.read(model_id)
+
+    data = await _answered(read)
+    name = f"{request.path_params['model_id']}.zip"
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(data, media_type="application/zip", headers=headers)
+
+
+async def _answered(work: Callable[[], _Answer]) -> _Answer:
+    """Do work that waits for the disk in a thread."""
+    return await run_in_threadpool(_coded, work)
+
+
+def _coded(work: Callable[[], _Answer]) -> _Answer:
+    """What a part refuses becomes the answer of the service."""
+    try:
+        return work()
+    except InvalidInput as error:
+        raise ServiceError(STATUS.get(error.code, 400), error.code, error.message) from None
+    except ModelPackageError as error:
+        raise ServiceError(400, "ModelFailed", f"The model cannot be used: {error}.") from None
+
+
+def _identity(request: Request, name: str, *, code: str = "ModelNotExist") -> str:
+    """The id in the path in the one spelling that is stored; what is no id names nothing."""
+    text = str(request.path_params[name])
+    if not _UUID.fullmatch(text):
+        what = "model does not exist" if code == "ModelNotExist" else "result does not exist or has expired"
+        raise InvalidInput(f"The {what}.", code=code)
+    return text.lower()
+
+
+def _root(request: Request) -> str:
+    """Scheme and host as the client reached us."""
+    return f"{request.url.scheme}://{request.url.netloc}"

@@ -1,0 +1,392 @@
+"""Models, detections and their results of a server, in one SQLite file: what a kill of server or worker leaves behind.
+
+A row is a job as long as it is neither READY nor FAILED.  Every change is one transaction that is on the disk when
+the method returns, so a finished result outlasts a power cut, and whatever was under way is found at the next start.
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from edgead.errors import StoreError
+from edgead.store.database import connect, plain_errors
+from edgead.store.directory import WriterLock, make_private, set_aside
+
+__all__ = ["JobStore", "ModelRow", "Queued", "ResultRow"]
+
+DATABASE = "jobs.db"
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x6564676A  # "edgj"
+LOG_BYTES = 16 * 2**20  # of SQLite's log, after which its file is cut back
+
+Kind = Literal["models", "results"]
+
+_TABLES = (
+    "CREATE TABLE models (id TEXT PRIMARY KEY, client TEXT NOT NULL, created_ns INTEGER NOT NULL,"
+    " updated_ns INTEGER NOT NULL, status TEXT NOT NULL, queued INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " request BLOB NOT NULL, errors BLOB NOT NULL, diagnostics BLOB NOT NULL)",
+    "CREATE INDEX models_updated ON models (updated_ns)",
+    "CREATE TABLE results (id TEXT PRIMARY KEY, client TEXT NOT NULL, created_ns INTEGER NOT NULL,"
+    " updated_ns INTEGER NOT NULL, status TEXT NOT NULL, queued INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " request BLOB NOT NULL, errors BLOB NOT NULL, states BLOB NOT NULL, model_id TEXT NOT NULL)",
+    # apart from the rows that are listed and polled: an answer may have megabytes
+    "CREATE TABLE answers (id TEXT PRIMARY KEY, body BLOB NOT NULL)",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+)
+
+
+class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A model: asked for, being trained, trained or failed.
+
+    Attributes
+    ----------
+    id : str
+    client : str
+        Whose it is.
+    created_ns, updated_ns : int
+    status : {"CREATED", "RUNNING", "READY", "FAILED"}
+    queued : bool
+        Waits for a worker.
+    attempts : int
+        Times a worker began it.
+    request, errors, diagnostics : bytes
+        JSON of the server, empty when there is none.
+    """
+
+    id: str
+    client: str
+    created_ns: int
+    updated_ns: int
+    status: str = "CREATED"
+    queued: bool = True
+    attempts: int = 0
+    request: bytes = b""
+    errors: bytes = b""
+    diagnostics: bytes = b""
+
+
+class ResultRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A detection over a recording; the attributes are those of `ModelRow`.
+
+    Attributes
+    ----------
+    states : bytes
+        JSON of the server.
+    model_id : str
+    """
+
+    id: str
+    client: str
+    created_ns: int
+    updated_ns: int
+    status: str = "CREATED"
+    queued: bool = True
+    attempts: int = 0
+    request: bytes = b""
+    errors: bytes = b""
+    states: bytes = b""
+    model_id: str = ""
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """A job that waits for a worker."""
+
+    kind: Kind
+    id: str
+    client: str
+    attempts: int
+
+
+_Row = TypeVar("_Row", ModelRow, ResultRow)
+
+
+class JobStore:
+    """The jobs of one server, used by all its threads.
+
+    Every method raises `StoreError` when the disk fails; nothing has changed then.
+
+    Attributes
+    ----------
+    notices : list of str
+        Sentences for people: what was set aside at opening.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock) -> None:
+        self.notices: list[str] = []
+        self._path = path
+        self._connection = connection
+        self._writer = lock
+        self._turn = threading.RLock()
+
+    @classmethod
+    def open(cls, directory: Path, *, now_ns: int) -> "JobStore":
+        """Open the jobs in `directory`; a damaged file is set aside, and a new one begun.
+
+        Parameters
+        ----------
+        directory : Path
+            Made with mode 0700 when it is not there.
+        now_ns : int
+            Wall clock, for the name of a file set aside.
+
+        Raises
+        ------
+        StoreError
+            If another server has the directory (``locked``), the file is a newer edgead's (``version``), or the disk
+            fails.
+        """
+        make_private(directory)
+        path = directory / DATABASE
+        with contextlib.ExitStack() as undo, plain_errors(path, "opening it"):
+            lock = WriterLock(directory)
+            undo.callback(lock.release)
+            connection, notices = _open_or_begin(path, now_ns)
+            undo.pop_all()
+        store = cls(path, connection, lock)
+        store.notices += notices
+        return store
+
+    def close(self) -> None:
+        """Close the file and let another server have the directory."""
+        with self._turn:
+            self._connection.close()
+            self._writer.release()
+
+    def add_model(self, row: ModelRow) -> None:
+        """Save a new model."""
+        self._add("models", row)
+
+    def add_result(self, row: ResultRow) -> None:
+        """Save a new detection."""
+        self._add("results", row)
+
+    def model(self, identity: str) -> ModelRow | None:
+        """The model, or None."""
+        rows = self._select(ModelRow, "models", "WHERE id = ?", identity)
+        return rows[0] if rows else None
+
+    def models(self, client: str | None = None, *, skip: int = 0, top: int = 2**31) -> list[ModelRow]:
+        """Models of a client (None: of all), the one updated last first."""
+        where, values = _of(client)
+        order = f"{where} ORDER BY updated_ns DESC, id LIMIT ? OFFSET ?"
+        return self._select(ModelRow, "models", order, *values, top, skip)
+
+    def result(self, identity: str) -> ResultRow | None:
+        """The detection, or None."""
+        rows = self._select(ResultRow, "results", "WHERE id = ?", identity)
+        return rows[0] if rows else None
+
+    def answer(self, identity: str) -> bytes | None:
+        """What a detection found, or None."""
+        with self._reading():
+            found = self._connection.execute("SELECT body FROM answers WHERE id = ?", (identity,)).fetchone()
+        return None if found is None else bytes(found[0])
+
+    def count(self, kind: Kind, client: str | None = None, *, unfinished: bool = False) -> int:
+        """Number of models or results of a client (None: of all), or of those that are not finished."""
+        where, values = _of(client)
+        if unfinished:
+            where += " AND status NOT IN ('READY', 'FAILED')"
+        with self._reading():
+            found = self._connection.execute(f"SELECT count(*) FROM {kind} {where}", values).fetchone()
+        return int(found[0])
+
+    def statuses(self, kind: Kind) -> dict[str, int]:
+        """How many there are of each status."""
+        with self._reading():
+            rows = self._connection.execute(f"SELECT status, count(*) FROM {kind} GROUP BY status").fetchall()
+        return dict(rows)
+
+    def queued(self, kind: Kind) -> list[Queued]:
+        """Jobs that wait for a worker, the oldest first."""
+        with self._reading():
+            rows = self._connection.execute(
+                f"SELECT id, client, attempts FROM {kind} WHERE queued = 1 ORDER BY created_ns, id"
+            ).fetchall()
+        return [Queued(kind, *row) for row in rows]
+
+    def running(self, kind: Kind) -> list[Queued]:
+        """Jobs that a worker has; after a restart those whose worker is gone."""
+        with self._reading():
+            rows = self._connection.execute(
+                f"SELECT id, client, attempts FROM {kind} WHERE queued = 0"
+                " AND status NOT IN ('READY', 'FAILED') ORDER BY created_ns, id"
+            ).fetchall()
+        return [Queued(kind, *row) for row in rows]
+
+    def unfinished_of(self, model_id: str) -> list[str]:
+        """Detections with a model that are not finished."""
+        with self._reading():
+            rows = self._connection.execute(
+                "SELECT id FROM results WHERE model_id = ? AND status NOT IN ('READY', 'FAILED')", (model_id,)
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def begin(self, job: Queued, now_ns: int) -> bool:
+        """A worker has it now; False when it is no more."""
+        columns = {"status": "RUNNING", "queued": False, "attempts": job.attempts + 1}
+        with self._writing("beginning a job"):
+            return self._set(job.kind, job.id, now_ns, columns, when="queued = 1")
+
+    def requeue(self, job: Queued, now_ns: int, *, attempts: int) -> bool:
+        """Its worker is gone: it waits for another, and has been begun so many times."""
+        with self._writing("putting a job back"):
+            return self._set(job.kind, job.id, now_ns, {"queued": True, "attempts": attempts})
+
+    def tell(self, identity: str, now_ns: int, *, diagnostics: bytes) -> bool:
+        """What is known of a training that goes on."""
+        with self._writing("saving the state of a training"):
+            return self._set("models", identity, now_ns, {"diagnostics": diagnostics})
+
+    def finish_model(
+        self,
+        identity: str,
+        now_ns: int,
+        *,
+        status: str,
+        errors: bytes = b"",
+        diagnostics: bytes | None = None,
+    ) -> bool:
+        """A training has ended; False when the model is no more."""
+        columns: dict[str, object] = {"status": status, "queued": False, "errors": errors}
+        if diagnostics is not None:
+            columns["diagnostics"] = diagnostics
+        with self._writing("saving a model"):
+            return self._set("models", identity, now_ns, columns)
+
+    def finish_result(
+        self,
+        identity: str,
+        now_ns: int,
+        *,
+        status: str,
+        errors: bytes = b"",
+        states: bytes = b"",
+        answer: bytes | None = None,
+    ) -> bool:
+        """A detection has ended, with its answer when READY; False when the result is no more."""
+        columns = {"status": status, "queued": False, "errors": errors, "states": states}
+        with self._writing("saving a result"):
+            found = self._set("results", identity, now_ns, columns)
+            if found and answer is not None:
+                self._connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (identity, answer))
+        return found
+
+    def delete_model(self, identity: str) -> bool:
+        """Forget a model; False when there is none."""
+        with self._writing("deleting a model"):
+            return self._connection.execute("DELETE FROM models WHERE id = ?", (identity,)).rowcount > 0
+
+    def expire(self, before_ns: int) -> int:
+        """Forget finished results made before a time; returns how many."""
+        old = "created_ns < ? AND status IN ('READY', 'FAILED')"
+        with self._writing("deleting old results"):
+            self._connection.execute(
+                f"DELETE FROM answers WHERE id IN (SELECT id FROM results WHERE {old})", (before_ns,)
+            )
+            return self._connection.execute(f"DELETE FROM results WHERE {old}", (before_ns,)).rowcount
+
+    def problems(self) -> list[str]:
+        """What SQLite finds wrong with the file; empty when it is sound."""
+        with self._reading():
+            rows = self._connection.execute("PRAGMA integrity_check").fetchall()
+        return [row[0] for row in rows if row[0] != "ok"]
+
+    def _add(self, kind: Kind, row: ModelRow | ResultRow) -> None:
+        values = msgspec.structs.astuple(row)
+        columns, marks = ", ".join(row.__struct_fields__), ", ".join("?" * len(values))
+        with self._writing("saving a job"):
+            self._connection.execute(f"INSERT INTO {kind} ({columns}) VALUES ({marks})", values)
+
+    def _select(self, row: type[_Row], kind: Kind, rest: str, *values: object) -> list[_Row]:
+        columns = ", ".join(row.__struct_fields__)
+        with self._reading():
+            found = self._connection.execute(f"SELECT {columns} FROM {kind} {rest}", values).fetchall()
+        return [
+            msgspec.convert(dict(zip(row.__struct_fields__, each, strict=True)), row, strict=False)
+            for each in found
+        ]
+
+    def _set(
+        self, kind: Kind, identity: str, now_ns: int, columns: Mapping[str, object], *, when: str = "1"
+    ) -> bool:
+        """Change columns of an unfinished row: what is finished stays as it is."""
+        given = {**columns, "updated_ns": now_ns}
+        sets = ", ".join(f"{name} = ?" for name in given)
+        done = self._connection.execute(
+            f"UPDATE {kind} SET {sets} WHERE id = ? AND status NOT IN ('READY', 'FAILED') AND {when}",
+            (*given.values(), identity),
+        )
+        return done.rowcount > 0
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._turn, plain_errors(self._path, "reading"):
+            yield
+
+    @contextlib.contextmanager
+    def _writing(self, doing: str) -> Iterator[None]:
+        """All of the block or nothing."""
+        with self._turn, plain_errors(self._path, doing):
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def _of(client: str | None) -> tuple[str, Sequence[Any]]:
+    return ("WHERE 1", ()) if client is None else ("WHERE client = ?", (client,))
+
+
+def _open_or_begin(path: Path, now_ns: int) -> tuple[sqlite3.Connection, list[str]]:
+    try:
+        return _open(path), []
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        aside = set_aside(path, now_ns)
+    notice = (
+        f"{path} was damaged and is set aside as {aside.name}: the models and results in it are not known"
+    )
+    return _open(path), [notice]
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.touch(mode=0o600)
+    connection = connect(path, "rw")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        found = connection.execute("PRAGMA quick_check(1)").fetchall()
+        if found[0][0] != "ok":
+            raise sqlite3.DatabaseError(found[0][0])
+        _check_version(path, connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_version(path: Path, connection: sqlite3.Connection) -> None:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was written by a newer edgead (format {version}, this one reads {SCHEMA_VERSION})",
+            kind="version",
+        )
+    if version == 0:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in _TABLES:
+            connection.execute(statement)
+        connection.execute("COMMIT")

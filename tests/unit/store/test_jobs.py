@@ -1,0 +1,116 @@
+"""Models, detections and results in SQLite."""
+
+from pathlib import Path
+
+import pytest
+
+from edgead.errors import StoreError
+from edgead.store.jobs import JobStore, ModelRow, Queued, ResultRow
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    opened = JobStore.open(tmp_path, now_ns=1)
+    yield opened
+    opened.close()
+
+
+def model(identity: str, client: str = "a", at: int = 1) -> ModelRow:
+    return ModelRow(id=identity, client=client, created_ns=at, updated_ns=at, request=b"{}")
+
+
+def result(identity: str, at: int = 1, model_id: str = "m") -> ResultRow:
+    return ResultRow(id=identity, client="a", created_ns=at, updated_ns=at, model_id=model_id)
+
+
+def test_a_model_lives_from_created_to_ready(store: JobStore):
+    store.add_model(model("m"))
+    [job] = store.queued("models")
+    assert job == Queued("models", "m", "a", 0)
+    assert store.begin(job, 2)
+    assert not store.begin(job, 2)
+    assert store.queued("models") == []
+    assert store.running("models") == [Queued("models", "m", "a", 1)]
+    assert store.tell("m", 3, diagnostics=b"[1]")
+    assert store.finish_model("m", 4, status="READY", diagnostics=b"[2]")
+    row = store.model("m")
+    assert row is not None
+    assert (row.status, row.updated_ns, row.attempts, row.diagnostics) == ("READY", 4, 1, b"[2]")
+    assert store.running("models") == []
+
+
+def test_what_is_finished_stays_as_it_is(store: JobStore):
+    store.add_result(result("r"))
+    assert store.finish_result("r", 2, status="READY", answer=b"found")
+    assert not store.finish_result("r", 3, status="FAILED", errors=b"late")
+    row = store.result("r")
+    assert row is not None
+    assert (row.status, row.errors, store.answer("r")) == ("READY", b"", b"found")
+
+
+def test_models_are_listed_by_their_last_change_and_counted_by_client(store: JobStore):
+    for at, identity in enumerate("xyz"):
+        store.add_model(model(identity, client="a" if identity != "y" else "b", at=at + 1))
+    store.tell("x", 9, diagnostics=b"1")
+    assert [row.id for row in store.models()] == ["x", "z", "y"]
+    assert [row.id for row in store.models("a", skip=1, top=1)] == ["z"]
+    assert (
+        store.count("models"),
+        store.count("models", "b"),
+        store.count("models", "a", unfinished=True),
+    ) == (3, 1, 2)
+    assert store.statuses("models") == {"CREATED": 3}
+    assert store.delete_model("x")
+    assert not store.delete_model("x")
+    assert store.model("x") is None
+
+
+def test_a_job_is_put_back_with_its_attempts(store: JobStore):
+    store.add_model(model("m"))
+    [job] = store.queued("models")
+    store.begin(job, 2)
+    assert store.requeue(job, 3, attempts=1)
+    assert store.queued("models") == [Queued("models", "m", "a", 1)]
+    assert not store.requeue(Queued("models", "gone", "a", 0), 3, attempts=1)
+
+
+def test_old_results_go_with_their_answers_and_running_ones_stay(store: JobStore):
+    for identity, at in (("old", 1), ("new", 10), ("running", 1)):
+        store.add_result(result(identity, at))
+    for identity in ("old", "new"):
+        store.finish_result(identity, 11, status="READY", answer=identity.encode())
+    assert store.expire(5) == 1
+    assert (store.result("old"), store.answer("old"), store.answer("new")) == (None, None, b"new")
+    assert store.result("running") is not None
+    assert store.unfinished_of("m") == ["running"]
+
+
+def test_all_is_there_after_opening_again(tmp_path: Path):
+    store = JobStore.open(tmp_path, now_ns=1)
+    store.add_model(model("m"))
+    with pytest.raises(StoreError, match="in use by another edgead"):
+        JobStore.open(tmp_path, now_ns=1)
+    store.close()
+    again = JobStore.open(tmp_path, now_ns=2)
+    assert again.model("m") is not None
+    assert (again.notices, again.problems()) == ([], [])
+    again.close()
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4000])
+def test_a_damaged_file_is_set_aside(tmp_path: Path, content: bytes):
+    (tmp_path / "jobs.db").write_bytes(content)
+    store = JobStore.open(tmp_path, now_ns=0)
+    assert "is set aside as jobs.db.corrupt-19700101T000000Z" in store.notices[0]
+    assert store.models() == []
+    store.close()
+    assert (tmp_path / "jobs.db.corrupt-19700101T000000Z").read_bytes() == content
+
+
+def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path):
+    store = JobStore.open(tmp_path, now_ns=1)
+    store._connection.execute("PRAGMA user_version = 99")
+    store.close()
+    with pytest.raises(StoreError, match="newer edgead") as caught:
+        JobStore.open(tmp_path, now_ns=1)
+    assert caught.value.kind == "version"
