@@ -24,6 +24,7 @@ class Asked(NamedTuple):
     """The options as given."""
 
     out: str
+    recipe: str | None
     variables: tuple[str, ...]
     start: str | None
     end: str | None
@@ -40,9 +41,15 @@ class Asked(NamedTuple):
     interval: int | None
 
 
-@click.command(short_help="Train a model of many variables.")
-@click.argument("source", metavar="FILE|FOLDER")
+@click.command(short_help="Train a model of many variables, or of any one.")
+@click.argument("source", metavar="FILE|FOLDER", required=False)
 @click.option("--out", metavar="PACKAGE.zip", required=True, help="The package to write.")
+@click.option(
+    "--univariate",
+    "recipe",
+    metavar="RECIPE.toml",
+    help="Train a model of any one variable (detector srcnn) from this recipe instead.",
+)
 @click.option(
     "--variables",
     multiple=True,
@@ -72,7 +79,8 @@ class Asked(NamedTuple):
 )
 @click.option("--time", metavar="COLUMN", help="Column of the times of a table [found by name].")
 @click.option("--interval", type=DURATION, help="Spacing of the rows of a table without times.")
-def train(source: str, **given: Any) -> None:
+@click.pass_context
+def train(context: click.Context, /, source: str | None, **given: Any) -> None:
     """Train a model on normal operation and write it as a package that a device can install.
 
     FILE is a table: a CSV or Parquet file with a column timestamp and one for each variable.  FOLDER holds one file
@@ -82,14 +90,27 @@ def train(source: str, **given: Any) -> None:
     Times are aligned and holes filled, the network is fitted and calibrated on rows it has not seen, exported to ONNX,
     compared with onnxruntime, and tried as a device would.  Only then is the package written.
 
+    With --univariate a RECIPE takes the place of the recording: it says which series to simulate, which recordings to
+    read, and which anomalies to put into them.  The package is what the detector srcnn runs; a card with data,
+    licences, figures and limits is written beside it (PACKAGE.md).
+
     \b
     Examples:
       edgead train normal.csv --out pump.zip
       edgead train normal.csv --variables flow,pressure,current --window 120 --out pump.zip
       edgead train plant/ --start 2026-01-01T00:00:00Z --end 2026-02-01T00:00:00Z --out press.zip
       edgead detect today.csv --model pump.zip --plot today.png
+      edgead train --univariate models/recipes/simulation.toml --out srcnn.zip
     """
     asked = Asked(**given)
+    if asked.recipe is not None:
+        _refuse_others(context, source)
+        from edgead.cli.recipe import train_recipe
+
+        train_recipe(asked.recipe, Path(asked.out))
+        return
+    if source is None:
+        raise click.UsageError("train needs a FILE or FOLDER, or --univariate RECIPE.toml")
     try:
         _train(source, asked)
     except InvalidInput as error:
@@ -99,19 +120,31 @@ def train(source: str, **given: Any) -> None:
         ) from None
 
 
-def _train(source: str, asked: Asked) -> None:
-    from datetime import UTC, datetime
+def _refuse_others(context: click.Context, source: str | None) -> None:
+    """A recipe says all of it."""
+    from click.core import ParameterSource
 
+    given = [
+        f"--{name}"
+        for name in Asked._fields
+        if name not in ("out", "recipe") and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if source is not None:
+        given.insert(0, source)
+    if given:
+        raise click.UsageError(f"--univariate: the recipe says all but --out, got also {', '.join(given)}")
+
+
+def _train(source: str, asked: Asked) -> None:
     run = _trainer()
     options = _options(asked)
     out = Path(asked.out)
-    if not out.absolute().parent.is_dir():
-        raise InvalidInput(f"--out {out}: there is no such folder")
+    check_folder(out)
     table = _table(source, asked, options)
-    created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    with _epochs(asked.epochs) as tell:
+    created = now_iso()
+    with epochs(asked.epochs) as tell:
         trained = run(table, options, created=created, progress=tell)
-    _write(out, trained.package)
+    write_whole(out, trained.package)
     for line in _words(asked.out, trained):
         click.echo(line)
 
@@ -205,8 +238,21 @@ def _size(source: str) -> int:
     return sum(each.stat().st_size for each in files if each.is_file())
 
 
+def check_folder(out: Path) -> None:
+    """Refuse a place that cannot be written before an hour of training, not after it."""
+    if not out.absolute().parent.is_dir():
+        raise InvalidInput(f"--out {out}: there is no such folder")
+
+
+def now_iso() -> str:
+    """Now, as packages tell times."""
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 @contextmanager
-def _epochs(most: int) -> Iterator[Callable[[int, float, float], None]]:
+def epochs(most: int) -> Iterator[Callable[[int, float, float], None]]:
     """A bar with the losses on a terminal, a line an epoch elsewhere; an early stop fills the bar."""
     if not sys.stderr.isatty():
         yield lambda epoch, loss, held: click.echo(f"{_losses(epoch, loss, held)}", err=True)
@@ -227,7 +273,7 @@ def _losses(epoch: int, loss: float, held: float) -> str:
     return f"epoch {epoch}: loss {loss:.4f}, on held-back rows {held:.4f}"
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """The whole package under its name, or nothing."""
     unfinished = path.with_name(f".{path.name}.new")
     try:

@@ -7,7 +7,7 @@ SPECTRAL_VIEWS = ("jump", "innovation", "fluctuation", "salient", "level", "nois
 
 
 # Numbers of a row of `SpectralResidual.rows`: how far views are into their limits.
-SPECTRAL_CHANNELS = ("jump", "innovation", "salient", "level")
+SPECTRAL_CHANNELS = ("jump", "innovation", "salient", "level", "score")
 
 
 cdef class SpectralResidual:
@@ -142,7 +142,7 @@ cdef class SpectralResidual:
         check_status(status)
         return (*out, hits)
 
-    cdef int fill(self, float *row) noexcept nogil:
+    cdef int fill(self, double score, float *row) noexcept nogil:
         """The newest reading's row: log(1 + view / limit), 0 where a view has no say; `level` is the season's if larger."""
         cdef csrc.ead_spectral_facts facts
         cdef int views[5]
@@ -161,6 +161,7 @@ cdef class SpectralResidual:
                 row[i] = ratio
             elif ratio > row[3]:
                 row[3] = ratio
+        row[4] = <float> log1p(score)
         return status
 
     def judge_row(self, double value, long long missing, float[::1] row):
@@ -168,7 +169,7 @@ cdef class SpectralResidual:
         answer = self.judge(value, missing)
         if row.shape[0] != len(SPECTRAL_CHANNELS):
             raise InvalidInput(f"row of {row.shape[0]} numbers, expected {len(SPECTRAL_CHANNELS)}")
-        check_status(self.fill(&row[0]))
+        check_status(self.fill(answer[0], &row[0]))
         return answer
 
     def rows(self, values):
@@ -187,7 +188,7 @@ cdef class SpectralResidual:
                 status = self.take(source[i], 0, &verdict)
                 if status != csrc.EAD_OK:
                     break
-                status = self.fill(&target[i, 0])
+                status = self.fill(verdict.score, &target[i, 0])
         check_status(status)
         return out
 

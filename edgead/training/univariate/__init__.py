@@ -23,13 +23,13 @@ from edgead.training.univariate import fit as fitting
 from edgead.training.univariate import network
 from edgead.training.univariate.card import card
 from edgead.training.univariate.evaluate import Figures, evaluate
-from edgead.training.univariate.fit import HELD_BACK, Progress, Windows, gather, windows_of
+from edgead.training.univariate.fit import HELD_BACK, Example, Progress, example_from, table
 from edgead.training.univariate.recipe import Loaded, Recipe, read_recipe
-from edgead.training.univariate.series import made, normal_series
+from edgead.training.univariate.series import count_series, made, normal_series
 from edgead.univariate.networks import Network
 from edgead.univariate.srcnn import FEATURES, rows
 
-__all__ = ["Loaded", "Recipe", "TrainedUnivariate", "read_recipe", "train_univariate"]
+__all__ = ["Loaded", "Recipe", "TrainedUnivariate", "count_series", "read_recipe", "train_univariate"]
 
 #: Histories of a self-test, and most of the comparison with onnxruntime.
 TEST_HISTORIES, PARITY_HISTORIES = 16, 512
@@ -76,10 +76,10 @@ def _reproducible(seed: int) -> Iterator[None]:
 
 
 class _Learned(msgspec.Struct):
-    """Windows to learn from and to validate on, and what is told of the data."""
+    """Series to learn from and to validate on, and what is told of the data."""
 
-    learn: list[Windows] = []
-    held: list[Windows] = []
+    learn: list[Example] = []
+    held: list[Example] = []
     sources: dict[str, None] = {}
     series: int = 0
     rows: int = 0
@@ -90,8 +90,8 @@ def _prepare(loaded: Loaded, tell: Callable[[int], None]) -> _Learned:
     recipe, out, digest = loaded.recipe, _Learned(), hashlib.sha256()
     for number, normal in enumerate(normal_series(loaded)):
         rng = np.random.default_rng([recipe.seed, 1, number])
-        found = windows_of(normal, recipe, rng)
-        (out.held if number % HELD_BACK == 0 else out.learn).append(found)
+        part = out.held if number % HELD_BACK == 0 else out.learn
+        part.append(example_from(normal, recipe, rng))
         digest.update(np.ascontiguousarray(normal.values, "<f8").tobytes())
         out.sources[normal.source] = None
         out.series, out.rows = out.series + 1, out.rows + len(normal.values)
@@ -142,18 +142,16 @@ def train_univariate(
     """
     recipe = loaded.recipe
     data = _prepare(loaded, prepared)
-    window, channels = recipe.network.window, len(SPECTRAL_CHANNELS)
-    learn, held = gather(data.learn, window), gather(data.held or data.learn, window)
+    learn, held = table(data.learn), table(data.held)
+    histories = made_histories(recipe, recipe.seed)
     with _reproducible(recipe.seed):
-        layers = network.build(recipe.network, channels)
-        loss = fitting.fit(layers, learn, held, recipe.fit, seed=recipe.seed, progress=progress)
-        model = network.to_onnx(layers, recipe.network, channels)
-        histories = made_histories(recipe, recipe.seed)
-        parity = network.check_parity(
-            model, layers, np.concatenate([histories, held.histories[:PARITY_HISTORIES]])
-        )
+        net = network.Net(recipe.network, SPECTRAL_CHANNELS, dropout=recipe.fit.dropout)
+        loss = fitting.fit(net, learn, held, recipe.fit, seed=recipe.seed, progress=progress)
+        model = network.to_onnx(net, len(SPECTRAL_CHANNELS))
+        ends = held.rows[:, :, : recipe.network.window].astype(np.float32)
+        parity = network.check_parity(model, net, np.concatenate([histories, ends[:PARITY_HISTORIES]]))
         with torch.no_grad():
-            scores, embeddings = network.forward(layers, torch.as_tensor(histories))
+            scores, embeddings = net.judge(torch.as_tensor(histories))
     origin = Origin(
         recipe=loaded.label,
         recipe_sha256=loaded.sha256,
@@ -173,17 +171,17 @@ def train_univariate(
         kind="univariate",
         features=FEATURES,
         channels=SPECTRAL_CHANNELS,
-        window=window,
-        embedding=recipe.network.embedding,
+        window=recipe.network.window,
+        embedding=recipe.network.filters,
         constants={},
         minimum_edgead=VERSION,
         training=origin,
         files={},
     )
-    test = HistoryTest(histories, scores.numpy(), embeddings.numpy())
+    test = HistoryTest(histories, scores.numpy().copy(), embeddings.numpy().copy())
     package = write_univariate(manifest, model=model, test=test)
     opened = open_package(package)
     assert isinstance(opened, UnivariatePackage)
     figures, light = evaluate(Network(opened), recipe), evaluate(None, recipe)
-    told = card(loaded, opened, figures, light, parity=parity, parameters=network.parameters(layers))
-    return TrainedUnivariate(package, told, network.parameters(layers), parity, loss, figures, light)
+    told = card(loaded, opened, figures, light, parity=parity, parameters=net.numbers)
+    return TrainedUnivariate(package, told, net.numbers, parity, loss, figures, light)

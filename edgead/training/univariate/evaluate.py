@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edgead.training.univariate.inject import inject
 from edgead.training.univariate.recipe import Recipe
-from edgead.training.univariate.series import FAMILIES, simulated
+from edgead.training.univariate.series import simulated
 from edgead.univariate.networks import Network
 from edgead.univariate.srcnn import SrcnnDetector, judge_series
 from edgead.univariate.streaming import DetectorSettings, make_detector
@@ -18,6 +18,8 @@ Flags = NDArray[np.bool_]
 SERIES, ROWS, OTHER_SEED = 20, 8000, 7919
 #: Readings from its start within which an anomaly counts as found; quiet readings that end an event.
 IN_TIME, QUIET = 8, 5
+#: Readings after an anomaly in which an alarm is still about it.
+AFTERMATH = 60
 
 
 class Figures(NamedTuple):
@@ -84,7 +86,7 @@ def evaluate(network: Network | None, recipe: Recipe, *, series: int = SERIES, r
             found, anomalies = found + hit, anomalies + 1
             kinds[kind][0] += hit
             kinds[kind][1] += 1
-            near[start : start + length + recipe.network.window] = True
+            near[start : start + length + AFTERMATH] = True
         false_events += sum(not near[first : last + 1].any() for first, last in events_of(flags))
         normal_rows += int((~near).sum())
     by_kind = {kind: (hit, of) for kind, (hit, of) in kinds.items() if of}
@@ -96,6 +98,3 @@ def _flags(values: NDArray[np.float64], network: Network | None, settings: Detec
         detector = make_detector("spectral-residual", settings)
         return np.array([detector.judge(value, 0)[5] for value in values.tolist()])
     return judge_series(values, SrcnnDetector(settings, network))[1]
-
-
-__all__ = ["FAMILIES", "Figures", "evaluate", "events_of"]

@@ -1,7 +1,7 @@
 """Seeded anomalies for normal series: what a network learns to tell from the normal, and what tests look for.
 
-Each kind is a function of a stretch of normal values; sizes are in *units*, the typical change from one reading to the
-next, or a share of the spread where that is larger: what is large for one series is small for another.
+Sizes are in *units* of the series: mostly its typical change from one reading to the next, now and then half of its
+standard deviation, so that what is large for one series is small for another.
 """
 
 from collections.abc import Callable
@@ -21,66 +21,45 @@ class Stretch(NamedTuple):
     values : ndarray of float64, shape (length,)
         The normal readings there.
     before : ndarray of float64
-        All readings before it.
-    unit : float, > 0
-        See `unit_of`.
-    spread : float, >= 0
-        Standard deviation of the series.
-    size : float, > 0
-        How large, in units.
-    sign : float
-        +1 or -1.
+        All readings before it; at least one.
+    away : float
+        How far, signed; unit of the series.
     """
 
     values: FloatArray
     before: FloatArray
-    unit: float
-    spread: float
-    size: float
-    sign: float
+    away: float
 
 
 Injector = Callable[[Stretch, np.random.Generator], FloatArray]
 
 
-def _away(at: Stretch) -> float:
-    return at.sign * at.size * at.unit
-
-
 def _spike(at: Stretch, rng: np.random.Generator) -> FloatArray:
-    """One reading away from the others, and back."""
+    """Readings away from the others, and back."""
+    return at.values + at.away * rng.uniform(0.6, 1.2, len(at.values))
+
+
+def _bump(at: Stretch, rng: np.random.Generator) -> FloatArray:
+    """Away and back again, smoothly."""
     del rng
-    out = at.values.copy()
-    out[0] += _away(at)
-    return out
-
-
-def _burst(at: Stretch, rng: np.random.Generator) -> FloatArray:
-    """Readings in a row, each away by another amount of one sign."""
-    return at.values + _away(at) * rng.uniform(0.5, 1.5, len(at.values))
+    return at.values + at.away * np.hanning(len(at.values) + 2)[1:-1]
 
 
 def _step(at: Stretch, rng: np.random.Generator) -> FloatArray:
     """Another level from one reading to the next."""
     del rng
-    return at.values + _away(at)
+    return at.values + at.away
 
 
 def _ramp(at: Stretch, rng: np.random.Generator) -> FloatArray:
-    """A level reached over the first readings, as a controlled system does."""
-    rise = rng.integers(2, 12)
-    return at.values + _away(at) * np.minimum(1.0, np.arange(1, len(at.values) + 1) / rise)
-
-
-def _decay(at: Stretch, rng: np.random.Generator) -> FloatArray:
-    """A jump that fades."""
-    fade = rng.uniform(3.0, 20.0)
-    return at.values + _away(at) * np.exp(-np.arange(len(at.values)) / fade)
+    """A slope, for as long as it lasts."""
+    del rng
+    return at.values + at.away * np.arange(1, len(at.values) + 1) / min(len(at.values), 20)
 
 
 def _noise(at: Stretch, rng: np.random.Generator) -> FloatArray:
     """Scatter that grows."""
-    return at.values + 0.5 * at.size * at.unit * rng.standard_normal(len(at.values))
+    return at.values + 0.7 * abs(at.away) * rng.standard_normal(len(at.values))
 
 
 def _frozen(at: Stretch, rng: np.random.Generator) -> FloatArray:
@@ -90,48 +69,50 @@ def _frozen(at: Stretch, rng: np.random.Generator) -> FloatArray:
 
 
 def _loss(at: Stretch, rng: np.random.Generator) -> FloatArray:
-    """The lowest value ever seen, or below: a source that sends nothing and is counted as that."""
-    floor = float(at.before.min()) - rng.uniform(0.0, 0.5) * at.spread
-    return np.full(len(at.values), min(floor, float(at.before[-1]) - at.size * at.unit))
-
-
-def _flip(at: Stretch, rng: np.random.Generator) -> FloatArray:
-    """The swing upside down."""
-    del rng
-    out: FloatArray = 2.0 * at.values.mean() - at.values
-    return out + float(np.sign(out[0] - at.values[0]) or 1.0) * at.size * at.unit * 0.25
+    """Part of every value lost: a source that sends less, or nothing."""
+    return at.values * (1.0 - rng.uniform(0.3, 1.0))
 
 
 def _elsewhere(at: Stretch, rng: np.random.Generator) -> FloatArray:
     """Readings of another time of the series."""
     room = len(at.before) - len(at.values)
-    if room <= 0:
-        return _step(at, rng)
-    start = int(rng.integers(0, room))
-    taken = at.before[start : start + len(at.values)].copy()
-    return taken + float(np.sign(taken[0] - at.values[0]) or 1.0) * at.size * at.unit * 0.25
+    start = int(rng.integers(0, room + 1)) if room > 0 else 0
+    taken = at.before[start : start + len(at.values)]
+    return np.resize(taken, len(at.values)).astype(np.float64)
+
+
+def _flip(at: Stretch, rng: np.random.Generator) -> FloatArray:
+    """The swing upside down."""
+    del rng
+    return 2.0 * float(at.values.mean()) - at.values
 
 
 def _flatten(at: Stretch, rng: np.random.Generator) -> FloatArray:
-    """The swing and the scatter lost about the first value."""
+    """The swing and the scatter mostly lost, away from where they were."""
     first = float(at.values[0])
-    return first + rng.uniform(0.0, 0.2) * (at.values - first) + 0.5 * _away(at)
+    return first + rng.uniform(0.0, 0.2) * (at.values - first) + 0.5 * at.away
 
 
-#: Every kind by name, with the readings it lasts: (least, most).
+#: Every kind by name, with the fewest and the most readings it lasts.
 KINDS: dict[str, tuple[Injector, int, int]] = {
-    "spike": (_spike, 1, 1),
-    "burst": (_burst, 2, 12),
-    "step": (_step, 8, 60),
-    "ramp": (_ramp, 12, 60),
-    "decay": (_decay, 8, 40),
-    "noise": (_noise, 10, 60),
-    "frozen": (_frozen, 24, 60),
-    "loss": (_loss, 2, 30),
-    "flip": (_flip, 10, 60),
-    "elsewhere": (_elsewhere, 10, 60),
-    "flatten": (_flatten, 10, 60),
+    "spike": (_spike, 1, 3),
+    "bump": (_bump, 2, 120),
+    "step": (_step, 2, 120),
+    "ramp": (_ramp, 8, 120),
+    "noise": (_noise, 2, 120),
+    "frozen": (_frozen, 20, 120),
+    "loss": (_loss, 2, 120),
+    "elsewhere": (_elsewhere, 2, 120),
+    "flip": (_flip, 8, 120),
+    "flatten": (_flatten, 8, 120),
 }
+
+#: Share of the anomalies that are measured in typical changes; the others in half standard deviations.
+BY_CHANGES = 0.7
+#: Changes above this quantile count as much as it: a few large ones do not make every change typical.
+TYPICAL_QUANTILE = 0.98
+#: A difference from the normal below so many mean changes is no anomaly that could be told.
+VISIBLE = 2.5
 
 
 class Injected(NamedTuple):
@@ -143,19 +124,21 @@ class Injected(NamedTuple):
     starts, lengths : ndarray of int64, shape (count,)
         First reading of each anomaly and how long it lasts, in time order.
     kinds : tuple of str
+    visible : ndarray of bool, shape (count,)
+        Whether it differs enough from the normal to be told.
     """
 
     values: FloatArray
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     kinds: tuple[str, ...]
+    visible: NDArray[np.bool_]
 
 
 def unit_of(values: FloatArray) -> float:
-    """Typical change from one reading to the next, at least a fiftieth of the spread; 1 for a constant."""
+    """Typical change from one reading to the next; 1e-12 for a constant."""
     changes = np.abs(np.diff(values))
-    unit = max(float(changes.mean()), 0.02 * float(values.std()))
-    return unit if unit > 0 else 1.0
+    return float(np.minimum(changes, np.quantile(changes, TYPICAL_QUANTILE)).mean()) + 1e-12
 
 
 def inject(
@@ -163,9 +146,11 @@ def inject(
     rng: np.random.Generator,
     *,
     kinds: tuple[str, ...] = tuple(KINDS),
-    every: int = 400,
-    first: int = 400,
-    sizes: tuple[float, float] = (3.0, 30.0),
+    every: int = 300,
+    first: int = 250,
+    sizes: tuple[float, float] = (3.0, 40.0),
+    longest: int = 120,
+    free: NDArray[np.bool_] | None = None,
 ) -> Injected:
     """Put anomalies into a normal series, one in about so many readings.
 
@@ -182,26 +167,34 @@ def inject(
     first : int, >= 1
         Readings before the first one.
     sizes : (float, float), optional
-        Least and largest size in units; drawn evenly in their logarithm.
+        Least and largest, in units; drawn evenly in their logarithm.
+    longest : int, optional
+        Readings an anomaly lasts at most.
+    free : ndarray of bool, shape (n,), optional
+        Where anomalies may go; everywhere if left out.
 
     Returns
     -------
     Injected
     """
-    out, unit, spread = values.copy(), unit_of(values), float(values.std())
-    starts, lengths, chosen = [], [], []
+    out, unit, spread = values.copy(), unit_of(values), 0.5 * float(values.std()) + 1e-12
+    changes = float(np.abs(np.diff(values)).mean())
+    found: list[tuple[int, int, str, bool]] = []
     at = first + int(rng.integers(0, every))
-    while at + 1 < len(values):
+    while at + 2 < len(values):
         kind = kinds[int(rng.integers(len(kinds)))]
         make, least, most = KINDS[kind]
-        length = min(int(rng.integers(least, most + 1)), len(values) - at)
+        length = int(np.clip(np.exp(rng.uniform(np.log(2.0), np.log(longest))), least, min(most, longest)))
+        length = min(length, len(values) - at)
         size = float(np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1]))))
-        sign = 1.0 if rng.random() < 0.5 else -1.0
-        out[at : at + length] = make(
-            Stretch(values[at : at + length], values[:at], unit, spread, size, sign), rng
-        )
-        starts.append(at)
-        lengths.append(length)
-        chosen.append(kind)
+        away = size * (unit if rng.random() < BY_CHANGES else spread) * (1.0 if rng.random() < 0.5 else -1.0)
+        part = slice(at, at + length)
+        if free is None or free[max(0, at - 20) : at + length + 20].all():
+            out[part] = make(Stretch(values[part], values[:at], away), rng)
+            visible = bool(np.abs(out[part] - values[part]).max() > VISIBLE * changes)
+            found.append((at, length, kind, visible))
         at += length + every // 2 + int(rng.integers(0, every))
-    return Injected(out, np.array(starts, np.int64), np.array(lengths, np.int64), tuple(chosen))
+    starts, lengths, chosen, seen = zip(*found, strict=True) if found else ((), (), (), ())
+    return Injected(
+        out, np.array(starts, np.int64), np.array(lengths, np.int64), tuple(chosen), np.array(seen, np.bool_)
+    )

@@ -22,91 +22,138 @@ Array = NDArray[np.float32]
 PARITY = 1e-4
 
 
-def build(shape: Shape, channels: int) -> torch.nn.Sequential:
-    """The layers: strided convolutions, one over all that is left (the embedding), one number of it (the score).
+class Net(torch.nn.Module):  # type: ignore[misc]  # torch has types only where it is installed
+    """Causal convolutions of three rows, a hidden layer on the last of them and the newest row, and one number.
+
+    Fitted on whole stretches, where layer l looks 2^l rows back and forth between its three; on a device on one
+    history, where each layer keeps every second row: the same sums.  The score is log-odds; the device's own score
+    (channel ``score``) goes straight into it, so that the network starts from what is known without it.
 
     Parameters
     ----------
     shape : Shape
         Of the recipe.
-    channels : int
-        Numbers of a row.
-
-    Raises
-    ------
-    ModelPackageError
-        If the window is too short for so many convolutions.
+    channels : tuple of str
+        Numbers of a row; one is ``score``.
+    dropout : float, optional
+        Share of the hidden layer left out while fitting.
     """
-    layers: list[torch.nn.Module] = []
-    length, width = shape.window, channels
-    for filters in shape.filters:
-        if length < shape.kernel:
-            raise ModelPackageError(
-                f"network.window {shape.window}: too short for {len(shape.filters)} convolutions"
-            )
-        layers += [torch.nn.Conv1d(width, filters, shape.kernel, stride=2), torch.nn.ReLU()]
-        length, width = (length - shape.kernel) // 2 + 1, filters
-    layers += [torch.nn.Conv1d(width, shape.embedding, length), torch.nn.ReLU()]
-    layers += [torch.nn.Conv1d(shape.embedding, 1, 1)]
-    return torch.nn.Sequential(*layers)
+
+    def __init__(self, shape: Shape, channels: tuple[str, ...], *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.score_at = channels.index("score")
+        count, filters = len(channels), shape.filters
+        self.convolutions = torch.nn.ModuleList(
+            torch.nn.Conv1d(filters if layer else count, filters, 3, dilation=2**layer)
+            for layer in range(shape.layers)
+        )
+        self.hidden = torch.nn.Conv1d(filters + count, shape.hidden, 1)
+        self.drop = torch.nn.Dropout(dropout)
+        self.last = torch.nn.Conv1d(shape.hidden, 1, 1)
+        self.straight = torch.nn.Parameter(torch.tensor([8.0, -9.0]))
+        self.rows = shape.window
+        with torch.no_grad():
+            self.last.weight.mul_(0.1)
+            self.last.bias.zero_()
+
+    def forward(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores (count, n) and embeddings (count, filters, n) of stretches (count, channels, n), row by row."""
+        seen = torch.nn.functional.pad(rows, (self.rows - 1, 0))
+        for convolution in self.convolutions:
+            seen = torch.relu(convolution(seen))
+        hidden = self.drop(torch.relu(self.hidden(torch.cat([seen, rows], 1))))
+        straight = self.straight[0] * rows[:, self.score_at] + self.straight[1]
+        return self.last(hidden)[:, 0] + straight, seen
+
+    def judge(self, histories: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Score (count,) and embedding (count, filters) of histories (count, channels, window)."""
+        score, embedding = self(histories)
+        return score[:, -1], embedding[:, :, -1]
+
+    @property
+    def numbers(self) -> int:
+        """Trained numbers."""
+        return sum(weight.numel() for weight in self.parameters())
 
 
-def forward(layers: torch.nn.Sequential, histories: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Score (count,) and embedding (count, E) of histories (count, channels, rows)."""
-    embedding = layers[:-1](histories)
-    return layers[-1](embedding).reshape(-1), embedding.reshape(len(histories), -1)
+class _Graph:
+    """Nodes and weights of an ONNX graph."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: NDArray[np.generic]) -> str:
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], name: str, **attributes: object) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [name], **attributes))
+        return name
+
+    def convolution(
+        self, name: str, given: str, weight: torch.Tensor, bias: torch.Tensor, stride: int
+    ) -> str:
+        values = [
+            self.constant(f"{name}_{at}", x.detach().numpy().copy()) for at, x in enumerate((weight, bias))
+        ]
+        return self.node("Conv", [given, *values], name, strides=[stride])
 
 
-def parameters(layers: torch.nn.Sequential) -> int:
-    """Trained numbers."""
-    return sum(weight.numel() for weight in layers.parameters())
+def to_onnx(net: Net, channels: int) -> bytes:
+    """The network as an ONNX model with an open first dimension; the same weights give the same bytes."""
+    graph, seen = _Graph(), "history"
+    for layer, each in enumerate(net.convolutions):
+        assert isinstance(each, torch.nn.Conv1d)
+        assert each.bias is not None
+        seen = graph.convolution(f"conv{layer}", seen, each.weight, each.bias, 2)
+        seen = graph.node("Relu", [seen], f"seen{layer}")
+    ends = [
+        graph.constant(name, np.array([at], np.int64))
+        for name, at in (("from", net.rows - 1), ("to", net.rows))
+    ]
+    newest = graph.node(
+        "Slice", ["history", *ends, graph.constant("axis", np.array([2], np.int64))], "newest"
+    )
+    both = graph.node("Concat", [seen, newest], "both", axis=1)
+    assert net.hidden.bias is not None
+    assert net.last.bias is not None
+    hidden = graph.convolution("hidden", both, net.hidden.weight, net.hidden.bias, 1)
+    hidden = graph.node("Relu", [hidden], "hidden_seen")
+    straight = torch.zeros(1, channels, 1)
+    straight[0, net.score_at, 0] = net.straight[0].detach()
+    weight = torch.cat([net.last.weight, straight], 1)
+    joined = graph.node("Concat", [hidden, newest], "joined", axis=1)
+    score = graph.convolution("odds", joined, weight, net.last.bias + net.straight[1], 1)
+    filters = net.hidden.weight.shape[1] - channels
+    for name, value, size in (("score", score, [-1]), ("embedding", seen, [-1, filters])):
+        graph.node("Reshape", [value, graph.constant(f"{name}_shape", np.array(size, np.int64))], name)
+    return _model(graph, channels, net.rows, filters)
 
 
-def to_onnx(layers: torch.nn.Sequential, shape: Shape, channels: int) -> bytes:
-    """The layers as an ONNX model with an open first dimension; the same weights give the same bytes."""
-    nodes: list[onnx.NodeProto] = []
-    weights: list[onnx.TensorProto] = []
-    at, outputs = "history", {}
-    convolutions = [layer for layer in layers if isinstance(layer, torch.nn.Conv1d)]
-    for number, layer in enumerate(convolutions):
-        names = [f"weight{number}", f"bias{number}"]
-        assert layer.bias is not None
-        for name, value in zip(names, (layer.weight, layer.bias), strict=True):
-            weights.append(numpy_helper.from_array(value.detach().numpy().copy(), name))
-        last = number == len(convolutions) - 1
-        nodes.append(helper.make_node("Conv", [at, *names], [f"conv{number}"], strides=list(layer.stride)))
-        at = f"conv{number}"
-        if not last:
-            nodes.append(helper.make_node("Relu", [at], [f"relu{number}"]))
-            at = f"relu{number}"
-        if number >= len(convolutions) - 2:
-            outputs["score" if last else "embedding"] = at
-    sizes = {"score": [-1], "embedding": [-1, shape.embedding]}
-    for name, size in sizes.items():
-        weights.append(numpy_helper.from_array(np.array(size, np.int64), f"shape_of_{name}"))
-        nodes.append(helper.make_node("Reshape", [outputs[name], f"shape_of_{name}"], [name]))
-    given = helper.make_tensor_value_info("history", TensorProto.FLOAT, [BATCH_NAME, channels, shape.window])
+def _model(graph: _Graph, channels: int, rows: int, filters: int) -> bytes:
+    given = helper.make_tensor_value_info("history", TensorProto.FLOAT, [BATCH_NAME, channels, rows])
     told = [
         helper.make_tensor_value_info("score", TensorProto.FLOAT, [BATCH_NAME]),
-        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [BATCH_NAME, shape.embedding]),
+        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [BATCH_NAME, filters]),
     ]
-    graph = helper.make_graph(nodes, "srcnn", [given], told, initializer=weights)
+    whole = helper.make_graph(graph.nodes, "srcnn", [given], told, initializer=graph.weights)
     model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="edgead", ir_version=8
+        whole, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="edgead", ir_version=8
     )
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString()
     return data
 
 
-def check_parity(model: bytes, layers: torch.nn.Sequential, histories: Array) -> float:
+def check_parity(model: bytes, net: Net, histories: Array) -> float:
     """Judge histories with torch and with onnxruntime.
 
     Parameters
     ----------
     model : bytes
         ONNX.
-    layers : Sequential
+    net : Net
         What it was exported from.
     histories : ndarray of float32, shape (count, channels, rows)
         What to judge.
@@ -122,7 +169,7 @@ def check_parity(model: bytes, layers: torch.nn.Sequential, histories: Array) ->
         If it is above `PARITY`.
     """
     with torch.no_grad():
-        score, embedding = forward(layers, torch.as_tensor(histories))
+        score, embedding = net.judge(torch.as_tensor(histories))
     got, worst = Session(model).run(histories), 0.0
     for name, told in (("score", score.numpy()), ("embedding", embedding.numpy())):
         gap = np.abs(got[name] - told) / (1.0 + np.abs(told))

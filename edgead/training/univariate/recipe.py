@@ -3,7 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -32,7 +32,7 @@ class Simulated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Recordings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[recordings]``: the train parts of labelled recordings.
+    """``[[recordings]]``: the train parts of labelled recordings.
 
     Attributes
     ----------
@@ -40,18 +40,27 @@ class Recordings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Holds ``index.json``; a relative path starts at the folder of the recipe.
     sets : tuple of str
         Sets of the index to take.
+    anomalies : {"made", "labelled"}
+        What is learned from: anomalies put into the series, or those its labels tell.
     rows : int
-        Most rows of one variable.
+        Most rows of one variable; a stretch of a longer one.
     variables : int
-        Most variables of one recording.
+        Most variables of one recording, chosen among those that move.
+    columns : tuple of int
+        These variables in place of a choice.
+    times : int
+        So often, each time with other anomalies.
     without : tuple of str
         ``SET/series`` to leave out.
     """
 
     folder: str
     sets: tuple[str, ...]
+    anomalies: Literal["made", "labelled"] = "made"
     rows: _Positive = 20_000
-    variables: _Positive = 8
+    variables: _Positive = 64
+    columns: tuple[_Count, ...] = ()
+    times: Annotated[int, Meta(ge=1, le=100)] = 1
     without: tuple[str, ...] = ()
 
 
@@ -65,33 +74,38 @@ class Anomalies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     every : int
         Mean distance of two, readings.
     sizes : (float, float)
-        Least and largest, in typical changes.
+        Least and largest, in units of the series.
+    longest : int
+        Readings.
     """
 
     kinds: tuple[str, ...] = tuple(KINDS)
     every: Annotated[int, Meta(ge=100, le=100_000)] = 300
-    sizes: tuple[float, float] = (3.0, 30.0)
+    sizes: tuple[float, float] = (3.0, 40.0)
+    longest: Annotated[int, Meta(ge=4, le=1000)] = 120
 
 
 class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[network]``: convolutions over the history.
+    """``[network]``: convolutions over the history, and a hidden layer on what they and the newest row say.
 
     Attributes
     ----------
-    window : int
-        Rows the network looks at.
-    filters : tuple of int
-        Of each convolution; each halves the length.
-    kernel : int
-        Rows of a convolution.
-    embedding : int
-        Numbers of the embedding.
+    layers : int
+        Convolutions of three rows; each halves the length, so the network looks at 2^(layers + 1) - 1 rows.
+    filters : int
+        Of each convolution; also the numbers of the embedding.
+    hidden : int
+        Of the hidden layer.
     """
 
-    window: Annotated[int, Meta(ge=8, le=512)] = 64
-    filters: tuple[Annotated[int, Meta(ge=1, le=256)], ...] = (16, 32)
-    kernel: Annotated[int, Meta(ge=2, le=16)] = 5
-    embedding: Annotated[int, Meta(ge=1, le=64)] = 16
+    layers: Annotated[int, Meta(ge=2, le=8)] = 5
+    filters: Annotated[int, Meta(ge=1, le=64)] = 12
+    hidden: Annotated[int, Meta(ge=1, le=256)] = 16
+
+    @property
+    def window(self) -> int:
+        """Rows the network looks at."""
+        return (2 << self.layers) - 1
 
 
 class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,19 +113,23 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes
     ----------
-    epochs, steps, batch : int
-        Most epochs, steps of an epoch, windows of a step.
+    epochs, batch : int
+        Most epochs; stretches of a step.
     patience : int
         Epochs without a better loss on held-back series, after which it stops.
     rate : float
-        Learning rate.
+        Highest learning rate.
+    jitter, dropout, decay : float
+        Spread of the random scale of a channel; share of the hidden layer left out; weight decay.
     """
 
-    epochs: _Count = 20
-    steps: _Positive = 100
-    batch: _Positive = 256
+    epochs: _Count = 10
+    batch: _Positive = 8
     patience: _Positive = 4
-    rate: Annotated[float, Meta(gt=0, le=1)] = 2e-3
+    rate: Annotated[float, Meta(gt=0, le=1)] = 4e-3
+    jitter: Annotated[float, Meta(ge=0, le=1)] = 0.15
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    decay: Annotated[float, Meta(ge=0, le=1)] = 0.01
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,7 +153,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seed: _Count = 1
     detector_window: Annotated[int, Meta(ge=64, le=8640)] = 1440
     simulated: Simulated = Simulated()
-    recordings: Recordings | None = None
+    recordings: tuple[Recordings, ...] = ()
     anomalies: Anomalies = Anomalies()
     network: Shape = Shape()
     fit: Fit = Fit()
@@ -184,5 +202,5 @@ def _check(path: Path, recipe: Recipe) -> None:
     low, high = recipe.anomalies.sizes
     if not 0 < low <= high <= 1e6:
         raise InvalidInput(f"{path}: anomalies.sizes {[low, high]}: expected 0 < least <= largest")
-    if not recipe.simulated.series and recipe.recordings is None:
-        raise InvalidInput(f"{path}: nothing to learn from: simulated.series = 0 and no [recordings]")
+    if not recipe.simulated.series and not recipe.recordings:
+        raise InvalidInput(f"{path}: nothing to learn from: simulated.series = 0 and no [[recordings]]")

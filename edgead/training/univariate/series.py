@@ -15,6 +15,9 @@ from edgead.training.univariate.recipe import Loaded, Recordings
 
 FloatArray = NDArray[np.float64]
 
+#: Rows that a train part must have, and share of its readings that differ from the one before.
+LEAST_ROWS, MOVING_SHARE = 400, 0.3
+
 #: Beginnings of the licences a model that is given away may learn from; "SA" or another name is refused.
 LICENCES = ("MIT", "CC BY 4.0 (UCI", "Caltech/JPL BSD-3-style")
 
@@ -31,12 +34,15 @@ class Normal(NamedTuple):
         Labelled as abnormal: neither normal nor one of ours.
     source : str
         Where it comes from, with its licence.
+    labelled : bool
+        Learn from its labels in place of made anomalies.
     """
 
     name: str
     values: FloatArray
     abnormal: NDArray[np.bool_]
     source: str
+    labelled: bool = False
 
 
 # ---------------------------------------------------------------------- made
@@ -163,13 +169,13 @@ def simulated(count: int, rows: int, seed: int) -> Iterator[Normal]:
 # ---------------------------------------------------------------------- recorded
 
 
-def recorded(asked: Recordings, folder: Path, seed: int) -> Iterator[Normal]:
-    """Train parts of the recordings of an index, variable by variable; those without a licence to do so are refused.
+def entries_of(asked: Recordings, folder: Path) -> list[dict[str, Any]]:
+    """Recordings of an index that a block of a recipe asks for.
 
     Raises
     ------
     InvalidInput
-        If the index or a file cannot be read, a set is unknown, or its licence is not on the list.
+        If the index cannot be read, a set is unknown, or its licence is not on the list.
     """
     home = folder / asked.folder
     try:
@@ -180,14 +186,32 @@ def recorded(asked: Recordings, folder: Path, seed: int) -> Iterator[Normal]:
     for name in asked.sets:
         if name not in known:
             raise InvalidInput(f"recordings.sets: {name!r} is unknown, expected some of {', '.join(known)}")
-    for entry in entries:
-        place = f"{entry['set']}/{entry['series']}"
-        if entry["set"] in asked.sets and place not in asked.without:
-            if not str(entry["licence"]).startswith(LICENCES):
-                raise InvalidInput(
-                    f"recordings: {place} is under {entry['licence']}, a shipped model may not use it"
-                )
-            yield from _variables(asked, home, entry, place, seed)
+    chosen = [
+        entry for entry in entries if entry["set"] in asked.sets and place_of(entry) not in asked.without
+    ]
+    for entry in chosen:
+        if not str(entry["licence"]).startswith(LICENCES):
+            raise InvalidInput(
+                f"recordings: {place_of(entry)} is under {entry['licence']}, a model may not learn from it"
+            )
+    return chosen
+
+
+def place_of(entry: dict[str, Any]) -> str:
+    """``SET/series``."""
+    return f"{entry['set']}/{entry['series']}"
+
+
+def recorded(asked: Recordings, folder: Path, seed: int) -> Iterator[Normal]:
+    """Train parts of the recordings of an index, variable by variable.
+
+    Raises
+    ------
+    InvalidInput
+        As `entries_of`, or if a file cannot be read.
+    """
+    for entry in entries_of(asked, folder):
+        yield from _variables(asked, folder / asked.folder, entry, place_of(entry), seed)
 
 
 def _variables(
@@ -197,14 +221,23 @@ def _variables(
         rows, labels, train = _load(home / entry["file"])
     except (OSError, ValueError, KeyError) as error:
         raise InvalidInput(f"recordings: {home / entry['file']} cannot be read ({error})") from None
-    moving = [column for column in range(rows.shape[1]) if np.ptp(rows[:train, column]) > 0]
     rng = np.random.default_rng([seed, int(hashlib.sha256(place.encode()).hexdigest()[:8], 16)])
-    chosen = sorted(rng.permutation(moving)[: asked.variables].tolist())
+    labelled = asked.anomalies == "labelled"
     start = int(rng.integers(0, max(train - asked.rows, 0) + 1))
     part = slice(start, min(start + asked.rows, train))
-    for column in chosen:
+    if part.stop - part.start < LEAST_ROWS:
+        return
+    for column in _chosen(asked, rows[part], rng):
         source = f"train part of {entry['set']}, {entry['licence']}"
-        yield Normal(f"{place}/{column}", rows[part, column], labels[part], source)
+        yield Normal(f"{place}/{column}", rows[part, column], labels[part], source, labelled)
+
+
+def _chosen(asked: Recordings, rows: FloatArray, rng: np.random.Generator) -> list[int]:
+    """Columns to learn from: those that move often enough for a change to mean something."""
+    moving = np.flatnonzero((np.diff(rows, axis=0) != 0).mean(0) >= MOVING_SHARE)
+    if asked.columns:
+        return [column for column in asked.columns if column in moving]
+    return sorted(rng.permutation(moving)[: asked.variables].tolist())
 
 
 def _load(path: Path) -> tuple[FloatArray, NDArray[np.bool_], int]:
@@ -225,5 +258,15 @@ def normal_series(loaded: Loaded) -> Iterator[Normal]:
     """
     recipe = loaded.recipe
     yield from simulated(recipe.simulated.series, recipe.simulated.rows, recipe.seed)
-    if recipe.recordings is not None:
-        yield from recorded(recipe.recordings, loaded.folder, recipe.seed)
+    for asked in recipe.recordings:
+        for _ in range(asked.times):
+            yield from recorded(asked, loaded.folder, recipe.seed)
+
+
+def count_series(loaded: Loaded) -> int:
+    """About how many series a recipe has, for a progress bar; checks that the recordings are there."""
+    count = loaded.recipe.simulated.series
+    for asked in loaded.recipe.recordings:
+        for entry in entries_of(asked, loaded.folder):
+            count += asked.times * (len(asked.columns) or min(asked.variables, entry["variables"]))
+    return count
