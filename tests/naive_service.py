@@ -900,10 +900,27 @@ def change_points(request):
     if period > 1:
         y = stl(y, period).trend
     threshold = request.get("threshold", 0.91 if q.granularity == "hourly" else 0.9)
-    flags, score = change_scan(
-        y, 1 - threshold, request.get("stableTrendWindow", STABLE.get(q.granularity, 100))
-    )
+    window = request.get("stableTrendWindow", STABLE.get(q.granularity, 100))
+    flags, score = np.zeros(len(y), bool), np.zeros(len(y))
+    for step in [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, threshold]:
+        if step < threshold or step is threshold:
+            flags, score = kept(change_scan(y, 1 - step, window), (flags, score), window)
     return {"period": period, "isChangePoint": flags[real].tolist(), "confidenceScores": score[real].tolist()}
+
+
+def kept(found, before, window):
+    """What was found, and what was found before at a lower threshold and has none of `found` in its place."""
+    flags, score = found
+    free = set(np.flatnonzero(flags))
+    for place in np.flatnonzero(before[0]):
+        below = max((one for one in free if one < place), default=None)
+        above = min((one for one in free if one >= place), default=None)
+        near = [one for one in (below, above) if one is not None and abs(one - place) < window]
+        if near:
+            free.remove(min(near, key=lambda one: abs(one - place)))
+        else:
+            flags[place], score[place] = True, before[1][place]
+    return flags, score
 
 
 def change_scan(y, tolerance, window):

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from edgead.cli import cli
-from edgead.config import MqttConfig, TlsConfig, parse
+from edgead.config import MqttConfig, TlsConfig, UplinkConfig, UplinkDataConfig, parse
 from edgead.config.settings import BLOCKS, TABLES, Section
 from edgead.config.units import parse_duration, parse_size
 from edgead.errors import ConfigError
@@ -19,6 +19,7 @@ CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 SECTIONS = {
     **{f"## `[{name}]`": kind for name, kind in TABLES.items()},
     "### `[mqtt.tls]`": TlsConfig,
+    "### `[uplink.data]`": UplinkDataConfig,
     **{f"## `[[{name}]]`": kind for name, (kind, _) in BLOCKS.items()},
 }
 
@@ -32,7 +33,8 @@ def rows_below(heading: str) -> dict[str, str]:
 @pytest.mark.parametrize(("heading", "kind"), SECTIONS.items())
 def test_every_setting_is_documented_with_its_default(heading: str, kind: type[Section]):
     rows = rows_below(heading)
-    expected = {name for name in get_type_hints(kind) if (kind, name) != (MqttConfig, "tls")}
+    tables = {(MqttConfig, "tls"), (UplinkConfig, "data")}  # with a heading of their own
+    expected = {name for name in get_type_hints(kind) if (kind, name) not in tables}
     assert rows.keys() == expected
     for name, text in rows.items():
         if text:
@@ -80,10 +82,13 @@ COMMANDS = (ROOT / "docs" / "commands.md").read_text()
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_and_option_is_documented(name: str):
     part = COMMANDS.split(f"\n## `edgead {name}", 1)[1].split("\n## ", 1)[0]
-    documented = set(re.findall(r"`(--?[a-z-]+)`", "".join(re.findall(r"^\| (`-.*?) \|", part, re.M))))
+    documented = set(re.findall(r"`(--?[a-z0-9-]+)`", "".join(re.findall(r"^\| (`-.*?) \|", part, re.M))))
+    command = cli.commands[name]
+    below = list(command.commands.values()) if isinstance(command, click.Group) else []
     options = {
         option
-        for parameter in cli.commands[name].params
+        for one in (command, *below)
+        for parameter in one.params
         if isinstance(parameter, click.Option)
         for option in parameter.opts
     }

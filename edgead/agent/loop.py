@@ -237,8 +237,10 @@ class Agent:
         now_ns = self._clock.now_ns()
         until_ns = NEVER if command.for_s is None else now_ns + int(command.for_s * 1e9)
         verb: Verb = command.verb  # type: ignore[assignment]
-        self._absorb(self.engine.command(verb, command.series, now_ns, until_ns=until_ns), now_ns)
-        return f"{command.series} is {self.engine.series[command.series].phase}"
+        name = command.target
+        self._absorb(self.engine.command(verb, name, now_ns, until_ns=until_ns), now_ns)
+        phase = self.engine.series[name].phase if command.series else self.engine.groups[name].phase
+        return f"{name} is {phase}"
 
     def _take_config(self) -> None:
         """Swap the rules: a bad file changes nothing, series whose settings stayed keep all they learned."""
@@ -341,10 +343,9 @@ class Agent:
             log.warning("processing time moved", extra={"fields": {"seconds": round(moved_ns / 1e9, 3)}})
         if moved_ns < 0:
             now_ns = self._clock.now_ns()
-            for series_id, series in self.engine.series.items():
-                if 0 < series.muted_until_ns < NEVER:
-                    until_ns = max(now_ns, series.muted_until_ns + moved_ns)
-                    self._absorb(self.engine.command("mute", series_id, now_ns, until_ns=until_ns), now_ns)
+            for name, until_ns in self.engine.mutes().items():
+                until_ns = max(now_ns, until_ns + moved_ns)
+                self._absorb(self.engine.command("mute", name, now_ns, until_ns=until_ns), now_ns)
             self.engine.resume(now_ns)
             self.outgoing.forget_told()
         doubt = self._clock.doubt

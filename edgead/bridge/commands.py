@@ -14,15 +14,16 @@ import msgspec
 from edgead.bridge.messages import CommandState, CommandStatus, to_ms
 from edgead.bridge.topics import CommandAddress, Topics, is_id
 from edgead.errors import EdgeADError, InvalidInput
+from edgead.records import GROUP_PREFIX
 
 MAX_COMMAND_BYTES: Final = 4096
 MAX_MUTE_S: Final = 366 * 86_400.0
 
 VERBS: Final = {
     "ping": "answers; needs nothing",
-    "relearn": "forgets what a series has learned and starts over; needs the series",
-    "mute": "raises no events for a series, for ever or `for` seconds; needs the series",
-    "unmute": "raises events again; needs the series",
+    "relearn": "forgets what a series has learned and starts over; needs the series or group",
+    "mute": "raises no events for a series, for ever or `for` seconds; needs the series or group",
+    "unmute": "raises events again; needs the series or group",
 }
 """Every verb, in words."""
 
@@ -34,8 +35,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    series : str
-        ``""`` for verbs that need none.
+    series, group : str
+        Id of the one or the other; both ``""`` for verbs that need none.
     for_s : float or None
         How long, in seconds; None: until told otherwise.
     """
@@ -43,7 +44,13 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     verb: str
     request: str
     series: str = ""
+    group: str = ""
     for_s: float | None = None
+
+    @property
+    def target(self) -> str:
+        """Id of the series, or ``group/{id}``."""
+        return f"{GROUP_PREFIX}{self.group}" if self.group else self.series
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +71,7 @@ class _Arguments(msgspec.Struct, forbid_unknown_fields=True, rename={"for_s": "f
     """The payload of a command as an object."""
 
     series: str = ""
+    group: str = ""
     for_s: float | None = None
 
 
@@ -163,7 +171,8 @@ def read_command(address: CommandAddress, payload: bytes) -> Command:
     address : CommandAddress
         From the topic.
     payload : bytes
-        Nothing, a bare series id, or ``{"series": "...", "for": 3600}``.
+        Nothing, a bare series id, a bare ``group/{id}``, or ``{"series": "...", "for": 3600}`` with ``series`` or
+        ``group``.
 
     Raises
     ------
@@ -174,15 +183,25 @@ def read_command(address: CommandAddress, payload: bytes) -> Command:
     if verb not in VERBS:
         raise InvalidInput(f"{verb}: unknown command, expected one of {', '.join(VERBS)}")
     arguments = _arguments(payload)
-    if not arguments.series and verb not in _WITHOUT_SERIES:
-        raise InvalidInput(f'{verb}: expected a series: its id, or {{"series": "..."}}')
-    if arguments.series and not is_id(arguments.series):
-        raise InvalidInput(f"series: expected letters, digits, '_', '.', '-', got {arguments.series[:80]!r}")
+    named = [name for name in (arguments.series, arguments.group) if name]
+    if not named and verb not in _WITHOUT_SERIES:
+        raise InvalidInput(f'{verb}: expected a series or group: {{"series": "..."}}, {{"group": "..."}}')
+    if len(named) > 1:
+        raise InvalidInput(f"{verb}: expected a series or a group, got both")
+    for key, name in (("series", arguments.series), ("group", arguments.group)):
+        if name and not is_id(name):
+            raise InvalidInput(f"{key}: expected letters, digits, '_', '.', '-', got {name[:80]!r}")
     if arguments.for_s is not None and (verb != "mute" or not 0 < arguments.for_s <= MAX_MUTE_S):
         raise InvalidInput(
             f"for: expected seconds up to {MAX_MUTE_S:.0f}, with mute only, got {arguments.for_s}"
         )
-    return Command(verb=verb, request=address.request, series=arguments.series, for_s=arguments.for_s)
+    return Command(
+        verb=verb,
+        request=address.request,
+        series=arguments.series,
+        group=arguments.group,
+        for_s=arguments.for_s,
+    )
 
 
 def _arguments(payload: bytes) -> _Arguments:
@@ -194,6 +213,8 @@ def _arguments(payload: bytes) -> _Arguments:
             return _Arguments()
         if is_id(text):
             return _Arguments(series=text)
+        if text.startswith(GROUP_PREFIX) and is_id(text.removeprefix(GROUP_PREFIX)):
+            return _Arguments(group=text.removeprefix(GROUP_PREFIX))
         if text.startswith('"'):
             return _Arguments(series=msgspec.json.decode(text, type=str))
         return msgspec.json.decode(text, type=_Arguments)

@@ -11,9 +11,11 @@ from edgead.cli.demo import demo
 from edgead.cli.detect import detect
 from edgead.cli.device import check, run
 from edgead.cli.model import model
+from edgead.cli.publish import publish
 from edgead.cli.replay import replay
 from edgead.cli.serve import serve
 from edgead.cli.status import status
+from edgead.cli.sync import sync
 from edgead.cli.train import train
 from edgead.cli.why import why
 from edgead.errors import ConfigError, EdgeADError, InvalidInput
@@ -45,7 +47,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, check, status, why, detect, replay, train, model, serve, demo):
+for command in (run, check, status, why, detect, replay, train, model, serve, sync, publish, demo):
     cli.add_command(command)
 
 

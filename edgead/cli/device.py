@@ -139,6 +139,7 @@ def _notes(config: "Config") -> list[str]:
         notes.append("not all of these series fit limits.memory_budget; those that come last are refused")
     notes += _group_notes(config)
     notes += _detector_notes(config)
+    notes += config.left_out
     named = sum(len(block.values) for block in config.series if _is_literal(block))
     if named > config.limits.max_series:
         notes.append(

@@ -15,6 +15,7 @@ from edgead.config.settings import (
     StoreConfig,
     TlsConfig,
     UplinkConfig,
+    UplinkDataConfig,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "StoreConfig",
     "TlsConfig",
     "UplinkConfig",
+    "UplinkDataConfig",
     "load",
     "mqtt_password",
     "parse",

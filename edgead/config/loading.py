@@ -3,6 +3,7 @@
 import hashlib
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -28,6 +29,9 @@ from edgead.errors import ConfigError
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_BLOCKS = 10_000
 _TLS_PORT = 8883
+#: Folder of config fragments that came over the uplink, in the state directory, and how many are read.
+FRAGMENTS = "uplink/config"
+MAX_FRAGMENTS = 32
 
 
 def load(path: str | Path) -> Config:
@@ -43,6 +47,22 @@ def load(path: str | Path) -> Config:
     ConfigError
         With every mistake found, each naming file, line, key, value and what was expected.
     """
+    data = _read(path)
+    config = parse(data, path)
+    folder = Path(config.node.state_dir) / FRAGMENTS
+    found: dict[str, bytes] = {}
+    left_out = []
+    # each on its own: one that does not fit the file any more must not keep the others, and the device, from working
+    for name in sorted(folder.glob("*.toml"))[:MAX_FRAGMENTS]:
+        try:
+            with_it = {**found, name.stem: _read(name)}
+            config, found = parse(data, path, fragments=with_it), with_it
+        except ConfigError as error:
+            left_out.append(f"the fragment {name.stem} is left out: {error.mistakes[0]}")
+    return replace(config, left_out=tuple(left_out))
+
+
+def _read(path: str | Path) -> bytes:
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -51,11 +71,22 @@ def load(path: str | Path) -> Config:
         raise ConfigError([f"{path}: cannot be read ({reason}), expected a TOML file"]) from None
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError([f"{path}: too large, expected at most 4 MiB"])
-    return parse(data, path)
+    return data
 
 
-def parse(data: bytes, path: str | Path = "edgead.toml") -> Config:
+def parse(
+    data: bytes, path: str | Path = "edgead.toml", *, fragments: Mapping[str, bytes] | None = None
+) -> Config:
     """Check the bytes of a configuration file; files they name are looked for beside `path`.
+
+    Parameters
+    ----------
+    data : bytes
+        TOML.
+    path : str or Path, optional
+        Of the file.
+    fragments : mapping of str to bytes, optional
+        More ``[[series]]`` and ``[[group]]`` blocks, by the name of their fragment.
 
     Raises
     ------
@@ -63,6 +94,9 @@ def parse(data: bytes, path: str | Path = "edgead.toml") -> Config:
         With every mistake found.
     """
     text, raw = _toml(data, str(path))
+    for name, fragment in (fragments or {}).items():
+        raw = _joined(raw, _toml(fragment, f"{name}.toml")[1], name)
+        data += fragment
     mistakes = Mistakes(str(path), text)
     for name in raw:
         if name not in BLOCKS and name not in TABLES:
@@ -95,6 +129,26 @@ def _toml(data: bytes, path: str) -> tuple[str, dict[str, Any]]:
         where = f"{path}:{place[1]}" if place else path
         reason = sentence[: place.start()] if place else sentence
         raise ConfigError([f"{where}: not TOML: {reason}"]) from None
+
+
+def _joined(raw: dict[str, Any], fragment: dict[str, Any], name: str) -> dict[str, Any]:
+    """The file with the blocks of a fragment behind its own."""
+    odd = [
+        f"{name}.toml: {key}: expected [[series]] and [[group]] blocks only"
+        for key in fragment
+        if key not in BLOCKS
+    ]
+    if odd:
+        raise ConfigError(odd)
+    more = {key: raw.get(key, []) for key in BLOCKS}
+    for key, blocks in fragment.items():
+        if not isinstance(blocks, list) or not isinstance(more[key], list):
+            raise ConfigError([f"{name}.toml: {key}: expected [[{key}]] blocks"])
+        for block in blocks:
+            if isinstance(block, dict) and str(block.get("model", "")).endswith(".zip"):
+                raise ConfigError([f"{name}.toml: {key}.model: expected the name of a model, not a path"])
+        more[key] = [*more[key], *blocks]
+    return {**raw, **more}
 
 
 def _fields(raw: object, kind: type[Section], path: str, mistakes: Mistakes) -> dict[str, Any]:

@@ -90,6 +90,11 @@ def _check_uplink(uplink: UplinkConfig, mistakes: Mistakes) -> None:
         in_clear = parts.scheme == "http" and parts.hostname not in _LOOPBACK
         if in_clear and (uplink.credentials_file or uplink.client_cert):
             mistakes.expected(f"uplink.{name}", getattr(uplink, name), "https where a key is sent along")
+    data = uplink.data
+    if data is not None and data.window > data.every:
+        mistakes.expected("uplink.data.window", show_duration(data.window), "at most every")
+    if data is not None and not uplink.url:
+        mistakes.add("uplink.url", " is missing: expected the server that [uplink.data] goes to")
     if uplink.jitter > uplink.interval:
         mistakes.expected("uplink.jitter", show_duration(uplink.jitter), "at most the interval")
 

@@ -473,8 +473,32 @@ Url = Annotated[
 ]
 
 
+class UplinkDataConfig(Section, frozen=True, kw_only=True):
+    """``[uplink.data]``: its presence sends windows of readings to the server, to train on.
+
+    Attributes
+    ----------
+    series : tuple of str
+        Ids of series; ``*`` stands for any characters.
+    window, every : int
+        Nanoseconds of readings that are sent, and from the beginning of one window to that of the next (event time).
+    daily : int
+        Bytes of readings in a day at most, before compression.
+    """
+
+    series: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.*-]{1,128}$")], ...],
+        Meta(min_length=1, max_length=1000, description='a list of series ids, e.g. ["pump1.*"]'),
+    ] = ("*",)
+    window: Annotated[int, _duration(10**9, 'a duration 1s..1d, e.g. "10min"', at_most=86_400 * 10**9)] = (
+        600 * 10**9
+    )
+    every: Annotated[int, _duration(10**9, 'a duration of at least 1s, e.g. "6h"')] = 6 * 3600 * 10**9
+    daily: Annotated[int, _size(1024, 'a size of at least 1KiB, e.g. "5MB"')] = 5_000_000
+
+
 class UplinkConfig(Section, frozen=True, kw_only=True):
-    """``[uplink]``: where models come from.
+    """``[uplink]``: where models come from, and where events go.
 
     Attributes
     ----------
@@ -500,6 +524,14 @@ class UplinkConfig(Section, frozen=True, kw_only=True):
         PEM file of the client's certificate and its key; "" = none.
     ca : str
         PEM file of the authorities to trust; "" = those of the system.
+    shadow : int
+        Rows that a new model judges unheard before it is compared with the active one.
+    alarm_ratio : float
+        A model with more alarms than so many times those of the other, on the same rows, is not wanted.
+    watch : int
+        Nanoseconds after an activation in which it is still compared with the one before; 0 = no watch.
+    data : UplinkDataConfig or None
+        Readings to train on; None = none are sent.
     """
 
     url: Url = ""
@@ -525,6 +557,10 @@ class UplinkConfig(Section, frozen=True, kw_only=True):
     credentials_file: FilePath = ""
     client_cert: FilePath = ""
     ca: FilePath = ""
+    shadow: Annotated[int, Meta(ge=10, le=10_000_000, description="a whole number 10..10000000")] = 1000
+    alarm_ratio: Annotated[float, Meta(ge=1.0, le=1000.0, description="a number 1..1000")] = 3.0
+    watch: Annotated[int, _duration(0, 'a duration, e.g. "1d", or 0 for no watch')] = 86_400 * 10**9
+    data: UplinkDataConfig | None = None
 
     @property
     def models_url(self) -> str:
@@ -546,7 +582,9 @@ class Config(Section, frozen=True, kw_only=True):
     group : tuple of GroupConfig
         In the order of the file.
     path, digest : str
-        The file, and the SHA-256 of its bytes (hexadecimal).
+        The file, and the SHA-256 of its bytes and its fragments' (hexadecimal).
+    left_out : tuple of str
+        Fragments that do not fit, in sentences.
     """
 
     node: NodeConfig = NodeConfig()
@@ -562,6 +600,7 @@ class Config(Section, frozen=True, kw_only=True):
     group: tuple[GroupConfig, ...] = ()
     path: str = ""
     digest: str = ""
+    left_out: tuple[str, ...] = ()
 
     def block_of(self, series_id: str) -> SeriesConfig | None:
         """The first block that can make a series of this id, or None."""

@@ -23,6 +23,7 @@ from edgead.stream.group import Group, GroupModel
 from edgead.stream.outcome import Outcome
 from edgead.stream.series import NEVER, Series
 from edgead.stream.settings import EngineSettings, GroupSettings, SeriesSettings
+from edgead.stream.shadow import Shadow
 
 #: Finds the settings of a stored series by its id and source; None when it is no longer configured.
 SettingsFor = Callable[[str, str], SeriesSettings | None]
@@ -44,6 +45,7 @@ class Engine:
         self.settings = settings
         self.series: dict[str, Series] = {}
         self.groups: dict[str, Group] = {}  # by name, group/{id}
+        self.shadows: dict[str, Shadow] = {}  # by the same name
         self.counts: Counter[str] = Counter()
         self.memory_bytes = 0
         self._by_key: dict[int, Series] = {}
@@ -155,12 +157,52 @@ class Engine:
         if old is None or not group.load(old.dump()):
             self._never_saved.add(group.name)
         self.memory_bytes = needed
+        self.remove_shadow(group_id)
         self.groups[group.name] = group
         self._link(self.groups.values())
         return None
 
+    def add_shadow(self, group_id: str, model: GroupModel) -> str | None:
+        """Have a second model see what a group sees, from an empty window; it lasts until the group is added anew.
+
+        Returns
+        -------
+        str or None
+            Why it was refused, in words.
+        """
+        group = self.groups[f"{GROUP_PREFIX}{group_id}"]
+        self.remove_shadow(group_id)
+        try:
+            shadow = Shadow(group, model)
+        except InvalidInput as error:
+            return str(error)
+        if self.memory_bytes + model.nbytes > self.settings.memory_budget_bytes:
+            return f"no room for its window in memory_budget = {self.settings.memory_budget_bytes} bytes"
+        self.memory_bytes += model.nbytes
+        self.shadows[group.name] = shadow
+        self._link(self.groups.values())
+        return None
+
+    def remove_shadow(self, group_id: str) -> None:
+        """Forget the shadow of a group, if it has one."""
+        shadow = self.shadows.pop(f"{GROUP_PREFIX}{group_id}", None)
+        if shadow is not None:
+            self.memory_bytes -= shadow.model.nbytes
+            self._link(self.groups.values())
+
+    def swap_shadow(self, group_id: str) -> None:
+        """Have a group and its shadow change models, each with its rows; an open episode goes on.
+
+        Save everything before and after (``checkpoint(0)``), as for `configure`.
+        """
+        name = f"{GROUP_PREFIX}{group_id}"
+        self.shadows[name].swap()
+        self._never_saved.add(name)
+        self._link(self.groups.values())
+
     def remove_group(self, group_id: str) -> None:
         """Forget a group."""
+        self.remove_shadow(group_id)
         group = self.groups.pop(f"{GROUP_PREFIX}{group_id}")
         self.memory_bytes -= group.model.nbytes
         self._never_saved.discard(group.name)
@@ -178,6 +220,9 @@ class Engine:
             for name in list(joined):
                 joined.update(dict.fromkeys(units.get(name, ())))
             units.update(dict.fromkeys(joined, tuple(joined)))
+        for shadow in self.shadows.values():
+            for variable, series_id in enumerate(shadow.series):
+                listeners.setdefault(series_id, []).append((shadow, variable))
         self._units = units
         self._listeners = {series_id: tuple(each) for series_id, each in listeners.items()}
         for series in self.series.values():
@@ -226,6 +271,7 @@ class Engine:
         out = self._outcome()
         keys: list[int] = []
         actions = bytearray()
+        self._end_mutes(now_ns, out)
         while self._due and self._due[0][0] <= now_ns:
             at_ns, series_id = heapq.heappop(self._due)
             series = self.series.get(series_id)
@@ -250,23 +296,43 @@ class Engine:
             series.scheduled_ns = at_ns
             heapq.heappush(self._due, (at_ns, series.series_id))
 
-    def command(self, verb: journal.Verb, series_id: str, now_ns: int, *, until_ns: int = 0) -> Outcome:
-        """Relearn, mute (until a processing time) or unmute one series.
+    def command(self, verb: journal.Verb, name: str, now_ns: int, *, until_ns: int = 0) -> Outcome:
+        """Relearn, mute (until a processing time) or unmute one series, or one group by its name ``group/{id}``.
 
         Raises
         ------
         InvalidInput
-            If there is no such series.
+            If there is no such series or group.
         """
-        series = self.series.get(series_id)
-        if series is None:
-            raise InvalidInput(f"series: {series_id!r} is unknown on this device")
+        series, group = self.series.get(name), self.groups.get(name)
         out = Outcome()
-        self._noted.append(journal.Commanded(now_ns, verb, series_id, until_ns))
-        self._touched.setdefault(series_id, 0)
-        series.obey(verb, until_ns, out)
-        self._schedule(series, series.due_ns())
+        if series is not None:
+            self._note_command(verb, name, now_ns, until_ns)
+            series.obey(verb, until_ns, out)
+            self._schedule(series, series.due_ns())
+        elif group is not None:
+            self._note_command(verb, name, now_ns, until_ns)
+            group.obey(verb, until_ns, out)
+        else:
+            kind = "group" if name.startswith(GROUP_PREFIX) else "series"
+            raise InvalidInput(f"{kind}: {name.removeprefix(GROUP_PREFIX)!r} is unknown on this device")
         return out
+
+    def mutes(self) -> dict[str, int]:
+        """Series and groups that are muted for a while, and until which processing time."""
+        every: list[tuple[str, Series | Group]] = [*self.series.items(), *self.groups.items()]
+        return {name: each.muted_until_ns for name, each in every if 0 < each.muted_until_ns < NEVER}
+
+    def _note_command(self, verb: journal.Verb, name: str, now_ns: int, until_ns: int) -> None:
+        self._noted.append(journal.Commanded(now_ns, verb, name, until_ns))
+        self._touched.setdefault(name, 0)
+
+    def _end_mutes(self, now_ns: int, out: Outcome) -> None:
+        """Unmute the groups that are due; noted as commands before the tick, for the journal's ticks are of series."""
+        for name, group in self.groups.items():
+            if 0 < group.muted_until_ns <= now_ns:
+                self._note_command("unmute", name, now_ns, 0)
+                group.obey("unmute", 0, out)
 
     def flush(self) -> Outcome:
         """Judge every waiting reading: the end of a recording."""
@@ -445,6 +511,8 @@ class Engine:
                     series.act(asked, out)
                     self._touched.setdefault(series.series_id, 0)
             out.settle()
-        elif included.get(noted.series_id, 0) < seq and noted.series_id in self.series:
-            self.series[noted.series_id].obey(noted.verb, noted.until_ns, out)
-            self._touched.setdefault(noted.series_id, 0)
+        elif included.get(noted.series_id, 0) < seq:
+            commanded = self.series.get(noted.series_id) or self.groups.get(noted.series_id)
+            if commanded is not None:
+                commanded.obey(noted.verb, noted.until_ns, out)
+                self._touched.setdefault(noted.series_id, 0)

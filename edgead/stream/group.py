@@ -6,9 +6,10 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from edgead.errors import InvalidInput
-from edgead.records import GROUP_PREFIX, Contribution, Phase, Verdict
+from edgead.records import GROUP_PREFIX, Contribution, EventKind, Phase, Verdict
 from edgead.stream.episode import Episode, make_event
 from edgead.stream.join import Dumped, Join, JoinSettings, Row
+from edgead.stream.journal import Verb
 from edgead.stream.outcome import Outcome
 from edgead.stream.settings import SECOND_NS, GroupSettings
 
@@ -89,6 +90,7 @@ class GroupSnapshot(msgspec.Struct, array_like=True, gc=False):
     episode: tuple[int, bool, int, int]
     stale: bool
     verdict: Verdict | None
+    muted_until_ns: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -114,6 +116,8 @@ class Group:
         ``group/{id}``, which is its id among series, in snapshots and in records.
     series : tuple of str
         Ids of its series in the order of the row.
+    rows, alarms : int
+        Rows judged since the start, and how many of them are abnormal.
 
     Raises
     ------
@@ -122,12 +126,15 @@ class Group:
     """
 
     __slots__ = (
+        "alarms",
         "episode",
         "group_id",
         "join",
         "model",
+        "muted_until_ns",
         "name",
         "node",
+        "rows",
         "series",
         "settings",
         "stale",
@@ -150,11 +157,15 @@ class Group:
         self.join = Join(model.joining(gap_ns))
         self.episode = Episode()
         self.stale = False
+        self.muted_until_ns = 0
         self.verdict: Verdict | None = None
+        self.rows = self.alarms = 0
 
     @property
     def phase(self) -> Phase:
-        """Stale while a variable is missing for too long, else whether the window is full."""
+        """Muted, stale while a variable is missing for too long, else whether the window is full."""
+        if self.muted_until_ns:
+            return "muted"
         if self.stale:
             return "stale"
         return "learning" if self.model.needed else "ready"
@@ -207,13 +218,44 @@ class Group:
             self.name, time_ns, _NAN, _NAN, _NAN, _NAN, score, severity, score >= 1.0, self.phase, top=top
         )
         self.verdict = verdict
+        self.rows += 1
+        self.alarms += verdict.is_anomaly
         out.verdicts.append(verdict)
-        kind = self.episode.step(verdict, self.settings)
+        kind = None if self.muted_until_ns else self.episode.step(verdict, self.settings)
         if kind is not None:
-            since_ns, model = self.episode.since_ns, self.model.name
-            out.events.append(make_event(kind, since_ns, verdict, node=self.node, unit="", model=model))
+            self._raise(kind, verdict, out)
             if kind == "close":
                 self.episode.reset()
+
+    def _raise(self, kind: EventKind, verdict: Verdict, out: Outcome) -> None:
+        since_ns, model = self.episode.since_ns, self.model.name
+        out.events.append(make_event(kind, since_ns, verdict, node=self.node, unit="", model=model))
+
+    # ------------------------------------------------------------------ commands
+
+    def obey(self, verb: Verb, until_ns: int, out: Outcome) -> None:
+        """Relearn, mute (judge on, but tell nothing until this processing time) or unmute."""
+        if verb == "unmute":
+            self.muted_until_ns = 0
+        else:
+            self._close_episode(out)
+            if verb == "mute":
+                self.muted_until_ns = until_ns
+            else:
+                self._begin_anew()
+        out.changed.add(self.name)
+
+    def _close_episode(self, out: Outcome) -> None:
+        """End an open episode now, told with the last verdict; a run not yet told is forgotten."""
+        if self.episode.is_open and self.verdict is not None:
+            self._raise("close", self.verdict, out)
+        self.episode.reset()
+
+    def _begin_anew(self) -> None:
+        """Forget the rows and where their grid lies; what the model learned in training is not the device's."""
+        self.join.reset()
+        self.model.reset()
+        self.stale = False
 
     # ------------------------------------------------------------------ bytes
 
@@ -230,6 +272,7 @@ class Group:
                 msgspec.structs.astuple(self.episode),
                 self.stale,
                 self.verdict,
+                self.muted_until_ns,
             )
         )
 
@@ -239,8 +282,8 @@ class Group:
         Returns
         -------
         bool
-            False when another model, other series or nothing of ours made it: an open episode goes on all the same,
-            the rows are left behind.
+            False when another model, other series or nothing of ours made it: an open episode and a mute go on all
+            the same, the rows are left behind.
         """
         try:
             taken = _decoder.decode(blob)
@@ -250,6 +293,7 @@ class Group:
             return False
         self.episode = Episode(*taken.episode)
         self.verdict = taken.verdict
+        self.muted_until_ns = taken.muted_until_ns
         told = (taken.digest, taken.series, taken.max_gap_ns)
         if told != (self.model.digest, self.series, self.join.settings.max_gap_ns):
             return False

@@ -45,7 +45,7 @@ class Added(msgspec.Struct, tag="a", array_like=True, gc=False):
 
 
 class Commanded(msgspec.Struct, tag="c", array_like=True, gc=False):
-    """A command on one series."""
+    """A command on one series, or on the group of that name."""
 
     now_ns: int
     verb: Verb

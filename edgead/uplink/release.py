@@ -66,6 +66,12 @@ class Release(msgspec.Struct, frozen=True):
     sha256: str
 
     @property
+    def file(self) -> str:
+        """Path of its bytes below ``targets``: the hash stands before the file name."""
+        folder, _, name = self.target.rpartition("/")
+        return f"{folder}/{self.sha256}.{name}"
+
+    @property
     def title(self) -> str:
         """For people."""
         return f"{self.terms.name} {self.terms.version or self.terms.id[:8]}"

@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import urljoin, urlsplit
@@ -63,6 +63,15 @@ class Answer:
                 self._exchange.pace.take(len(data))
                 self._exchange.check()
                 yield data
+
+    def finish(self) -> None:
+        """Read what is left, if it is little, so that the connection can be used again."""
+        left = _CHUNK
+        with suppress(Refused, Unreachable):
+            for chunk in self.chunks():
+                left -= len(chunk)
+                if left < 0:
+                    return
 
     def read(self, limit: int) -> bytes:
         """The whole body.
@@ -242,16 +251,13 @@ class Web:
                 response.close()
             else:
                 raise Refused("redirect", f"more than {MAX_REDIRECTS} redirects")
-            yield Answer(response, exchange)
-            with exchange.told():
-                response.drain_conn()
+            answer = Answer(response, exchange)
+            yield answer
+            answer.finish()
         finally:
             exchange.close()
             if response is not None:
-                if (
-                    response.connection is not None
-                ):  # not read to its end: what is left must not be taken for the next
-                    response.close()
+                response.close()
                 response.release_conn()
 
     def _send(

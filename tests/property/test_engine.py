@@ -97,7 +97,10 @@ class Disk:
 def plans(draw: st.DrawFn) -> list[tuple[str, int]]:
     step = st.tuples(
         st.sampled_from(
-            ["feed", "feed", "feed", "late", "tick", "mute", "relearn", "commit", "commit", "kill"]
+            [
+                *("feed", "feed", "feed", "late", "tick", "mute", "relearn", "group mute", "group relearn"),
+                *("commit", "commit", "kill"),
+            ]
         ),
         st.integers(0, 40),
     )
@@ -129,6 +132,12 @@ def carry_out(
             return engine.tick(now).events
         if verb == "mute":
             return engine.command("mute", IDS[number % 3], now, until_ns=now + number * S).events
+        if verb.startswith("group"):
+            names = sorted(engine.groups)
+            if not names:
+                return []
+            until_ns = now + number * S
+            return engine.command(verb.split()[1], names[number % len(names)], now, until_ns=until_ns).events
         return engine.command("relearn", IDS[number % 3], now).events
 
     disk.commit(engine, [], journal_readings)

@@ -13,7 +13,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Key, Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from edgead.errors import UplinkError
-from edgead.package import read_package
+from edgead.package import open_package
 from edgead.uplink.publish.files import held
 from edgead.uplink.publish.keys import Keyring
 from edgead.uplink.publish.repository import Repository
@@ -523,7 +523,7 @@ def _changed(old: Root, role: str, add: Sequence[Key], gone: Sequence[str], thre
 
 def _terms(data: bytes, name: str, release: int, minimum_edgead: str) -> Terms:
     if not name:
-        manifest = read_package(data).manifest
+        manifest = open_package(data).manifest
         return Terms(
             kind="model",
             name=manifest.name,

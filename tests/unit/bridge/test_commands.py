@@ -58,6 +58,12 @@ def test_a_series_can_be_named_bare_or_in_an_object(payload: bytes) -> None:
     assert read_command(CommandAddress("relearn", "1"), payload).series == "press1.temp"
 
 
+@pytest.mark.parametrize("payload", [b"group/pump1", b'{"group":"pump1"}', b" group/pump1\n"])
+def test_a_group_can_be_named_bare_or_in_an_object(payload: bytes) -> None:
+    command = read_command(CommandAddress("mute", "1"), payload)
+    assert (command.series, command.group, command.target) == ("", "pump1", "group/pump1")
+
+
 @pytest.mark.parametrize(
     ("verb", "payload", "words"),
     [
@@ -69,6 +75,9 @@ def test_a_series_can_be_named_bare_or_in_an_object(payload: bytes) -> None:
         ("relearn", b'{"series":1}', "payload"),
         ("relearn", b'{"sereis":"a"}', "unknown field"),
         ("relearn", b'{"series":"a","for":1}', "with mute only"),
+        ("mute", b'{"series":"a","group":"b"}', "a series or a group, got both"),
+        ("mute", b'{"group":"a/b"}', "group: expected letters"),
+        ("mute", b"group/", "payload"),
         ("mute", b'{"series":"a","for":0}', "for: expected seconds"),
         ("mute", b'{"series":"a","for":1e99}', "for: expected seconds"),
         ("mute", b'{"series":"a","for":"long"}', "payload"),

@@ -219,7 +219,7 @@ def test_a_profile_is_complete_and_right(profile: Path):
     raw = tomllib.loads(profile.read_text())
     for name, kind in TABLES.items():
         if name != "server":
-            assert raw[name].keys() == get_type_hints(kind).keys() - {"tls"}
+            assert raw[name].keys() == get_type_hints(kind).keys() - {"tls", "data"}
     for block in raw["series"]:
         assert block.keys() == get_type_hints(SeriesConfig).keys()
     assert config.series

@@ -2,8 +2,10 @@
 
 import pytest
 
+from edgead.errors import InvalidInput
 from edgead.records import Reading
 from edgead.stream import Engine, EngineSettings, GroupSettings, Outcome, SeriesSettings
+from edgead.stream.series import NEVER
 from tests.toy_model import ToyModel
 
 S = 10**9
@@ -151,3 +153,82 @@ def test_a_damaged_snapshot_makes_the_group_learn_anew(blob: bytes):
     assert engine.restore({NAME: (1, blob)}, [], lambda *_: None) == []
     assert engine.groups[NAME].phase == "learning"
     assert set(engine.checkpoint(10**6)) == {NAME}
+
+
+def events_of(out: Outcome) -> list[str]:
+    return [event.event for event in out.events if event.verdict.series_id == NAME]
+
+
+def test_a_muted_group_judges_on_and_tells_nothing_until_its_time():
+    engine = make_engine()
+    feed(engine, range(20))
+    assert events_of(feed(engine, range(20, 21), value=9.0)) == ["open"]
+    muted = engine.command("mute", NAME, T0 + 21 * S, until_ns=T0 + 100 * S)
+    assert events_of(muted) == ["close"]
+    assert NAME in muted.changed
+    assert engine.groups[NAME].phase == "muted"
+    assert engine.series["a"].phase != "muted"
+    out = feed(engine, range(21, 40), value=9.0)
+    assert events_of(out) == []
+    assert {verdict.phase for verdict in group_verdicts(out)} == {"muted"}
+    assert group_verdicts(out)[0].is_anomaly
+    engine.tick(T0 + 99 * S)
+    assert engine.groups[NAME].phase == "muted"
+    assert NAME in engine.tick(T0 + 100 * S).changed
+    assert engine.groups[NAME].phase != "muted"
+
+
+def test_a_mute_without_end_lasts_until_told_otherwise():
+    engine = make_engine()
+    feed(engine, range(20))
+    engine.command("mute", NAME, T0 + 21 * S, until_ns=NEVER)
+    engine.tick(T0 + 10**6 * S)
+    assert engine.groups[NAME].phase == "muted"
+    assert engine.mutes() == {}
+    engine.command("unmute", NAME, T0 + 10**6 * S)
+    assert engine.groups[NAME].phase != "muted"
+
+
+def test_relearning_closes_the_episode_and_fills_the_window_anew():
+    engine = make_engine()
+    feed(engine, range(20))
+    feed(engine, range(20, 21), value=9.0)
+    assert events_of(engine.command("relearn", NAME, T0 + 21 * S)) == ["close"]
+    group = engine.groups[NAME]
+    assert (group.phase, group.episode.is_open, group.model.needed) == ("learning", False, 8)
+    assert engine.series["a"].ready == engine.series["b"].ready
+    assert group_verdicts(feed(engine, range(21, 28), value=9.0)) == []
+    assert len(group_verdicts(feed(engine, range(28, 30), value=9.0))) == 2
+
+
+def test_relearning_ends_that_a_group_is_stale():
+    engine = make_engine()
+    feed(engine, range(20))
+    engine.tick(T0 + 600 * S)
+    assert engine.groups[NAME].phase == "stale"
+    engine.command("relearn", NAME, T0 + 601 * S)
+    assert engine.groups[NAME].phase == "learning"
+
+
+def test_a_mute_outlives_a_restart_a_reload_and_another_model():
+    engine = make_engine()
+    feed(engine, range(20))
+    snapshots = {name: (1, blob) for name, blob in engine.save_all().items()}
+    engine.settle(1, list(snapshots))
+    engine.command("mute", NAME, T0 + 21 * S, until_ns=T0 + 100 * S)
+    entry = engine.journal_entry()
+    assert entry is not None
+    other = Engine(EngineSettings(node="gw1"))
+    other.add_group("g", SETTINGS, ToyModel(digest="new"))
+    other.restore(snapshots, [(2, entry)], lambda *_: SeriesSettings(allowed_lateness_ns=0))
+    other.resume(T0 + 30 * S)
+    other.add_group("g", SETTINGS, ToyModel(digest="newer"))
+    assert other.groups[NAME].phase == "muted"
+    assert other.mutes() == {NAME: T0 + 100 * S}
+    other.tick(T0 + 100 * S)
+    assert other.groups[NAME].phase != "muted"
+
+
+def test_a_command_for_an_unknown_group_is_refused():
+    with pytest.raises(InvalidInput, match="group: 'h' is unknown"):
+        make_engine().command("mute", "group/h", T0)
