@@ -16,6 +16,7 @@ from edgead.agent.clock import Clock
 from edgead.agent.groups import Groups
 from edgead.agent.intake import Intake
 from edgead.agent.link import Link
+from edgead.agent.network import NetworkInUse
 from edgead.agent.outgoing import Outgoing
 from edgead.agent.saving import IDLE_S, Saving
 from edgead.agent.vitals import Vitals, descriptors_gone, resident_bytes, to_health, to_message
@@ -39,6 +40,7 @@ from edgead.records import Reading
 from edgead.stream import Engine, Outcome
 from edgead.stream.journal import Verb
 from edgead.stream.series import NEVER
+from edgead.univariate.streaming import resolve
 
 log = logging.getLogger("edgead")
 
@@ -70,6 +72,7 @@ class Agent:
         self.saving = saving
         self.topics = link.topics
         self.intake = Intake(config, self.topics, engine)
+        self.network = NetworkInUse(config)
         self.groups = Groups(config, engine)
         self.outgoing = Outgoing(saving, link, self.topics, engine, config.mqtt.state_every)
         self.vitals: Vitals | None = None
@@ -268,6 +271,7 @@ class Agent:
         if fixed:
             log.warning("these sections need a restart", extra={"fields": {"sections": ",".join(fixed)}})
         self.config = config
+        self.network = NetworkInUse(config)
         self.intake.load(config, self.topics)
         changed, removed = set(), []
         for series_id, series in list(self.engine.series.items()):
@@ -308,7 +312,9 @@ class Agent:
             node=self.config.node.id,
             version=VERSION,
             config_sha256=self.config.digest,
-            models=self.groups.models,
+            models=self.groups.models | self.network.models,
+            default_detector=resolve("default"),
+            default_reason=self.network.default,
             capabilities=["series", "commands", "groups"],
             clock=self._clock.trust,
         )
@@ -408,6 +414,7 @@ class Agent:
         if self._link.inbox.full:
             problems.append("load: more comes than can be judged; the broker keeps the rest")
         problems += self.groups.problems
+        problems += self.network.problems
         return problems
 
     def health(self) -> Health:

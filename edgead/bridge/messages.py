@@ -62,6 +62,10 @@ class Info(Message, kw_only=True, gc=False):
         What this version can do that an older one could not: ``"series"``, ``"commands"``, ...
     clock : {"trusted", "untrusted"}
         Untrusted after a step of the wall clock or before it was ever set.
+    default_detector : str
+        What ``detector = "default"`` stands for here.
+    default_reason : str
+        Why that is not the best one; "" where it is.
     """
 
     node: str
@@ -70,6 +74,8 @@ class Info(Message, kw_only=True, gc=False):
     models: dict[str, str] = {}
     capabilities: list[str] = []
     clock: ClockTrust = "trusted"
+    default_detector: str = ""
+    default_reason: str = ""
 
 
 class Health(Message, kw_only=True, gc=False):

@@ -149,11 +149,11 @@ def _notes(config: "Config") -> list[str]:
 
 
 def _detector_notes(config: "Config") -> list[str]:
-    """Where the best detector cannot be had."""
-    from edgead.univariate.streaming import fallen_back
+    """Where the best detector cannot be had, or an installed model is not the one in use."""
+    from edgead.agent.network import NetworkInUse
 
-    reason = fallen_back() if any(block.detector == "default" for block in config.series) else ""
-    return [reason] if reason else []
+    network = NetworkInUse(config)
+    return [each for each in (network.default, *network.problems) if each]
 
 
 def _group_notes(config: "Config") -> list[str]:

@@ -46,18 +46,21 @@ def status(config_file: str, as_json: bool) -> None:
 
 
 def restore(config: "Config", view: "StoreView") -> tuple["Engine", list[str]]:
-    """The engine as the agent would restore it now, and which groups it would have to leave out, and why."""
+    """The engine as the agent would restore it now, and what it would have to do without, and why."""
     from edgead.agent.groups import Groups
     from edgead.agent.intake import Intake
+    from edgead.agent.network import NetworkInUse
     from edgead.bridge.topics import Topics
     from edgead.stream import Engine
 
+    network = NetworkInUse(config)
     engine = Engine(config.engine)
     intake = Intake(config, Topics(config.node.id, config.mqtt.topic_root), engine)
     groups = Groups(config, engine)
     snapshots = {series_id: (seq, state) for series_id, seq, state in view.snapshots()}
     engine.restore(snapshots, view.journal(), intake.settings_for)
-    return engine, groups.problems
+    default = [network.default] if network.default else []
+    return engine, [*groups.problems, *network.problems, *default]
 
 
 def _by_id(engine: "Engine") -> list["Series"]:

@@ -95,10 +95,11 @@ def restore(
     """The series as it was.
 
     A detector state that does not fit the settings any more (another detector or window) is left behind: the series
-    then learns anew, but keeps its place in time.
+    then learns anew, but keeps its place in time.  Whether it can go on with the state of another version, the
+    detector itself decides.
     """
     series = Series(series_id, snapshot.key, snapshot.source, settings, node, replay=replay)
-    if snapshot.model == series.detector.model:
+    if snapshot.model.partition("@")[0] == series.detector.model.partition("@")[0]:
         try:
             series.detector.load(snapshot.state)
         except InvalidInput:

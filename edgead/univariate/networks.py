@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgead.errors import ModelPackageError
+from edgead.native import SPECTRAL_CHANNELS
 from edgead.package import Package, UnivariatePackage, open_package, self_test
 from edgead.shipped import shipped
 
 Array = NDArray[np.float32]
 
+#: Rows that the C core makes: name and version, and the names of their numbers.
+FEATURES, CHANNELS = "spectral-views@1", SPECTRAL_CHANNELS
 #: Name of the model: that of the shipped package, and of an installed one that takes its place.
 MODEL = "srcnn"
 
@@ -128,8 +131,14 @@ def in_use() -> Network:
     return _in_use[0]
 
 
-def use(package: UnivariatePackage) -> Network:
-    """Have detectors made from now on use this package; the network in use stays where it is the same one."""
+def use(package: Package) -> Network:
+    """Have detectors made from now on use this package; the network in use stays where it is the same one.
+
+    Raises
+    ------
+    ModelPackageError
+        If it is a package of another kind or of other rows, or does not run here; the network in use stays.
+    """
     if not _in_use or _in_use[0].sha256 != package.sha256:
         _in_use[:] = [_loaded(package)]
     return _in_use[0]
@@ -138,6 +147,11 @@ def use(package: UnivariatePackage) -> Network:
 def _loaded(package: Package) -> Network:
     if not isinstance(package, UnivariatePackage):
         raise ModelPackageError("a model of many variables, expected one of one variable")
+    told, manifest = (FEATURES, CHANNELS), package.manifest
+    if (manifest.features, manifest.channels) != told:
+        raise ModelPackageError(
+            f"{manifest.name} {manifest.version} reads {manifest.features}, this edgead makes {FEATURES}"
+        )
     return Network(package)
 
 

@@ -13,14 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgead.errors import InvalidInput
-from edgead.native import SPECTRAL_CHANNELS, SpectralResidual
+from edgead.native import SpectralResidual
 from edgead.univariate.networks import Network
 
 if TYPE_CHECKING:
     from edgead.univariate.streaming import DetectorSettings, Judgement
-
-#: Name and version of the rows that the C core makes; a package says which it was trained on.
-FEATURES = "spectral-views@1"
 
 _HEAD = struct.Struct("<8sIII")
 _MAGIC = b"EADCNN01"
@@ -49,10 +46,6 @@ class SrcnnDetector:
     """
 
     def __init__(self, settings: "DetectorSettings", network: Network) -> None:
-        if network.features != FEATURES or network.channels != SPECTRAL_CHANNELS:
-            raise InvalidInput(
-                f"model {network.name} reads {network.features}, this edgead makes {FEATURES}: train it anew"
-            )
         self.network = network
         self.model = network.name
         self._settings = settings

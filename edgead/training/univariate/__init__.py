@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from edgead._version import VERSION
-from edgead.native import SPECTRAL_CHANNELS
 from edgead.package import (
     HistoryTest,
     Origin,
@@ -26,8 +25,8 @@ from edgead.training.univariate.evaluate import Figures, evaluate
 from edgead.training.univariate.fit import HELD_BACK, Example, Progress, example_from, table
 from edgead.training.univariate.recipe import Loaded, Recipe, read_recipe
 from edgead.training.univariate.series import count_series, made, normal_series
-from edgead.univariate.networks import Network
-from edgead.univariate.srcnn import FEATURES, rows
+from edgead.univariate.networks import CHANNELS, FEATURES, Network
+from edgead.univariate.srcnn import rows
 
 __all__ = ["Loaded", "Recipe", "TrainedUnivariate", "count_series", "read_recipe", "train_univariate"]
 
@@ -145,9 +144,9 @@ def train_univariate(
     learn, held = table(data.learn), table(data.held)
     histories = made_histories(recipe, recipe.seed)
     with _reproducible(recipe.seed):
-        net = network.Net(recipe.network, SPECTRAL_CHANNELS, dropout=recipe.fit.dropout)
+        net = network.Net(recipe.network, CHANNELS, dropout=recipe.fit.dropout)
         loss = fitting.fit(net, learn, held, recipe.fit, seed=recipe.seed, progress=progress)
-        model = network.to_onnx(net, len(SPECTRAL_CHANNELS))
+        model = network.to_onnx(net, len(CHANNELS))
         ends = held.rows[:, :, : recipe.network.window].astype(np.float32)
         parity = network.check_parity(model, net, np.concatenate([histories, ends[:PARITY_HISTORIES]]))
         with torch.no_grad():
@@ -170,7 +169,7 @@ def train_univariate(
         version=recipe.version,
         kind="univariate",
         features=FEATURES,
-        channels=SPECTRAL_CHANNELS,
+        channels=CHANNELS,
         window=recipe.network.window,
         embedding=recipe.network.filters,
         constants={},
