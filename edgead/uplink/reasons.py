@@ -27,6 +27,7 @@ Reason = Literal[
     "trial",
     "fragment",
     "no-root",
+    "not-for-us",
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
 

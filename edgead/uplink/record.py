@@ -12,6 +12,8 @@ from edgead.uplink.reasons import Refusal
 FILE = "sync.json"
 #: Refusals remembered.
 REFUSALS_KEPT = 16
+#: Releases for others that are told.
+LEFT_TOLD = 16
 #: Seconds after which a package that failed its trial may be tried again: the device may have been short of memory.
 RETRY_S = 86_400
 _MAX_BYTES = 1_000_000
@@ -67,6 +69,8 @@ class SyncRecord(msgspec.Struct, frozen=True):
         Ids that were refused for what they are, and when (epoch ms).
     taken : list of Taken
         Of the last sync that brought something.
+    left : list of str
+        Releases that are not for this device, and why.
     """
 
     attempt_ms: int = 0
@@ -81,6 +85,7 @@ class SyncRecord(msgspec.Struct, frozen=True):
     handled: dict[str, str] = {}
     failed: dict[str, int] = {}
     taken: list[Taken] = []
+    left: list[str] = []
 
     def with_refusals(self, refusals: list[Refusal]) -> "SyncRecord":
         """The record with more refusals; the same one again moves to the front."""

@@ -6,6 +6,7 @@ clock is checked, jumps of the versions are bounded, and each of its exceptions 
 
 import contextlib
 import hashlib
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -37,6 +38,7 @@ MAX_STEP = 100_000
 #: Roots taken in one refresh; a device that slept longer goes on at its next one.
 MAX_ROOTS = 64
 MAX_TARGETS_BYTES = 5_000_000
+_ENDED = re.compile(r"(root|timestamp|snapshot|targets)\b")
 
 
 class Session:
@@ -229,14 +231,15 @@ class Session:
             ) from error
         except (RepositoryError, DeserializationError, ValueError) as error:
             reason = _target_reason(error) if target else self._reason(error)
-            file = target or ("root.json" if "root.json" in str(error) else self._fetcher.role)
+            ended = _ENDED.search(str(error)) if isinstance(error, ExpiredMetadataError) else None
+            file = target or (f"{ended[1]}.json" if ended else self._fetcher.role)
             raise Refused(reason, f"{file}: {' '.join(str(error).split())[:300]}", file) from error
 
     def _reason(self, error: Exception) -> Reason:
         """The name of what python-tuf refuses about metadata."""
         role = self._fetcher.role.removesuffix(".json").rpartition(".")[2]
         if isinstance(error, ExpiredMetadataError):
-            return "freeze" if role == "timestamp" and "timestamp" in str(error) else "expired"
+            return "freeze" if "timestamp" in str(error) else "expired"
         if isinstance(error, UnsignedMetadataError):
             return self._signature_reason(role) or "unknown-key"
         if isinstance(error, LengthOrHashMismatchError):  # what came was signed once, or never

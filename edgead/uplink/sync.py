@@ -22,9 +22,9 @@ from edgead.package.archive import MAX_PACKAGE_BYTES
 from edgead.uplink.disk import alone, folder_in
 from edgead.uplink.fetch import Fetcher
 from edgead.uplink.reasons import Refusal, Refused, Unreachable
-from edgead.uplink.record import RETRY_S, State, Taken, read_record, write_record
+from edgead.uplink.record import LEFT_TOLD, RETRY_S, State, Taken, read_record, write_record
 from edgead.uplink.refresh import Session
-from edgead.uplink.release import Device, Release, chosen, read_release
+from edgead.uplink.release import Device, Release, chosen, not_for, read_release
 from edgead.uplink.signed import show
 from edgead.uplink.sources import FolderSource, Source, WebSource
 from edgead.uplink.trust import Trust, load_trust, save_trust
@@ -266,6 +266,7 @@ class _Sync:
                 releases.append(read)
             else:
                 self._refused.append(replace(read, at_ms=self._now_ms()))
+        self._leave(releases)
         wanted = chosen(releases, self._device, usable=self._usable, only=self._only)
         pending = []
         for release in wanted:
@@ -284,6 +285,17 @@ class _Sync:
         fetcher.keep_only([f"targets/{release.file}" for release in pending])
         if self._fragments is not None and not self._only:
             self._fragments.keep({release.terms.name for release in wanted if release.terms.kind == "config"})
+
+    def _leave(self, releases: list[Release]) -> None:
+        """Tell what is not for this device; an operator who asked for it by name gets a refusal."""
+        why = [(each, not_for(each, self._device, everywhere=bool(self._only))) for each in releases]
+        left = [f"{each.title}: {reason}" for each, reason in why if reason]
+        self._record = replace(self._record, left=left[:LEFT_TOLD])
+        named = [(each, reason) for each, reason in why if self._only and each.terms.name == self._only]
+        if self._only and all(reason for _, reason in named):
+            told = [f"{each.title}: {reason}" for each, reason in named]
+            target = named[0][0].target if named else ""
+            raise Refused("not-for-us", "; ".join(told) or f"no release is called {self._only}", target)
 
     def _usable(self, release: Release) -> bool:
         """Whether this device has not turned a release down before."""

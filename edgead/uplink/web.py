@@ -63,6 +63,7 @@ class Answer:
                 self._exchange.pace.take(len(data))
                 self._exchange.check()
                 yield data
+            self._exchange.check()  # cut off, it looks like an end where no length was told
 
     def finish(self) -> None:
         """Read what is left, if it is little, so that the connection can be used again."""
@@ -245,6 +246,7 @@ class Web:
             for _ in range(MAX_REDIRECTS + 1):
                 with exchange.told():
                     response = self._send(method, url, body, {**self._headers, **(headers or {})})
+                exchange.check()
                 if response.status not in _REDIRECTS:
                     break
                 url = _followed(url, response.headers.get("Location", ""))
