@@ -240,6 +240,11 @@ class Gateway:
         told = {"activate": True, "source": source, **options}
         return run_sync(config, self.shelf, device=self.name, state_dir=self.folder, **told)
 
+    def copy(self, folder: Path) -> "Gateway":
+        """Another one in the same state."""
+        shutil.copytree(self.folder, folder)
+        return Gateway(folder, b"", name=self.name, trial=self.shelf._trial, **self.config)
+
     def active(self, name: str = "pump") -> str:
         return self.shelf.active_id(name)
 
