@@ -33,6 +33,8 @@ class ServerContext:
         Paths that need no key; whoever adds one answers for what lies below.
     problems : dict of str to callable
         Name -> what keeps the server from being ready ("" = nothing).
+    in_flight : int
+        Requests being answered.
     stopping : bool
         Set when the server takes no more work.
     jobs : Jobs
@@ -47,6 +49,7 @@ class ServerContext:
     at_stop: list[Step] = field(default_factory=list)
     open_prefixes: list[str] = field(default_factory=list)
     problems: dict[str, Callable[[], str]] = field(default_factory=dict)
+    in_flight: int = 0
     stopping: bool = False
     jobs: Jobs = field(init=False)
 

@@ -1,6 +1,7 @@
 """The process: listen, answer, heed signals, stop."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -72,6 +73,7 @@ def serve(settings: ServerSettings, *, ready: Callable[[str], None] | None = Non
 async def _run(server: "_Server", context: ServerContext, listening: socket.socket) -> None:
     try:
         await context.start()
+        gc.freeze()  # what is there now stays: no collection needs to look at it
         await server.serve(sockets=[listening])
     finally:
         await context.stop()
@@ -125,7 +127,8 @@ def _listen(settings: ServerSettings) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        # with the protocol named: asyncio asks for it before it turns Nagle's delay (40 ms an answer) off
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
     except OSError as error:

@@ -64,10 +64,9 @@ class Shield:
         self._app = app
         self._context = context
         self._settings = context.settings
-        self._in_flight = 0
         self._buffered = 0
         self._calls: OrderedDict[str, list[float]] = OrderedDict()
-        context.measures.in_flight.set_function(lambda: self._in_flight)
+        context.measures.in_flight.set_function(lambda: self._context.in_flight)
         context.measures.buffered.set_function(lambda: self._buffered)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,11 +77,11 @@ class Shield:
         started = time.perf_counter()
         body = _Body(self, receive)
         answer = _Answer(scope, send)
-        self._in_flight += 1
+        self._context.in_flight += 1
         try:
             await self._answered(scope, body, answer)
         finally:
-            self._in_flight -= 1
+            self._context.in_flight -= 1
             self._buffered -= body.size
             self._count(scope, answer.status, time.perf_counter() - started)
 
@@ -124,7 +123,7 @@ class Shield:
             return
         if self._context.stopping:
             raise self._refused("stopping", busy("the server is stopping"))
-        if self._in_flight > self._settings.max_requests:
+        if self._context.in_flight > self._settings.max_requests:
             raise self._refused("requests", busy("too many requests at a time"))
         if self._settings.calls_per_minute and path.startswith(GUARDED):
             self._check_rate(client)
