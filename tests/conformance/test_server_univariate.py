@@ -1,4 +1,4 @@
-"""Univariate calls of a real `edgead serve`: the service's own clients, the recorded cases, the harness of the contract."""
+"""Univariate calls of a real `edgead serve`: the service's clients, the recorded cases, the harness of the contract."""
 
 import json
 import re
@@ -102,18 +102,22 @@ def test_the_client_of_v1_0_gets_its_three_answers(server):
     last = client.last_detect(old_request())
     assert last.suggested_window == 97
     assert last.is_anomaly is False
-    change = old_request()
-    from azure.cognitiveservices.anomalydetector.models import ChangePointRequest
+    from azure.cognitiveservices.anomalydetector.models import ChangePointDetectRequest
 
-    found = client.change_point_detect(ChangePointRequest(series=change.series, granularity="hourly"))
-    assert len(found.is_change_point) == 168
+    request = ChangePointDetectRequest(series=old_request().series, granularity="hourly")
+    found = client.change_point_detect(request)
+    assert len(found.is_change_point) == len(found.confidence_scores) == 168
 
 
-def test_margins_of_v1_0_are_equal_on_both_sides_and_there_is_no_severity(server):
+def test_v1_0_keeps_its_margins_and_has_no_severity_and_no_imputing(server):
+    import edgead
+
     body = {"series": SERIES, "granularity": "daily", "sensitivity": 95, "imputeMode": "nonsense"}
     old = server.ask("POST", "/anomalydetector/v1.0/timeseries/entire/detect", body).json()
-    assert old["upperMargins"] == old["lowerMargins"]
-    assert "severity" not in old
+    first = {name: value for name, value in body.items() if name != "imputeMode"} | {"boundaryVersion": "V1"}
+    want = edgead.detect("entire", first)
+    assert old == {name: value for name, value in want.items() if name != "severity"}
+    assert old["upperMargins"] == pytest.approx([0.05 * value for value in old["expectedValues"]])
     preview = server.ask("POST", "/anomalydetector/v1.1-preview/timeseries/entire/detect", body).json()
     assert preview == old
     new = server.ask(
