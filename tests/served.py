@@ -116,7 +116,7 @@ def stamp(row: int) -> str:
 def write_table(path: Path, table: np.ndarray, variables: Sequence[str] = ("flow", "current")) -> None:
     """One CSV with every variable."""
     lines = [",".join(["timestamp", *variables])]
-    lines += [",".join([stamp(at), *(f"{value:.6f}" for value in row)]) for at, row in enumerate(table)]
+    lines += [",".join([stamp(at), *(f"{value:.17g}" for value in row)]) for at, row in enumerate(table)]
     path.write_text("\n".join(lines) + "\n")
 
 

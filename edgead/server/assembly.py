@@ -2,6 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from edgead.server.context import ServerContext
 from edgead.server.jobs import Jobs, Quotas
@@ -10,7 +14,7 @@ from edgead.server.orders import Limits
 from edgead.server.settings import ServerSettings
 from edgead.server.shelf import Shelf
 from edgead.server.sources import SourceSettings
-from edgead.store.jobs import JobStore
+from edgead.store.jobs import JobStore, Kind
 
 #: Below the state directory.
 FOLDER = "server"
@@ -28,8 +32,32 @@ def prepare_jobs(context: ServerContext) -> None:
     async def stop() -> None:
         await asyncio.to_thread(context.jobs.stop)
 
+    context.measures.registry.register(_Counts(context))
     context.at_start.append(start)
     context.at_stop.append(stop)
+
+
+class _Counts(Collector):
+    """Models and detections by status, counted when they are asked for."""
+
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
+
+    def describe(self) -> list[Metric]:
+        """Nothing is counted before the server has started."""
+        return [self._family()]
+
+    def collect(self) -> Iterator[Metric]:
+        """Counts of now."""
+        family = self._family()
+        kinds: tuple[Kind, ...] = ("models", "results")
+        for kind in kinds:
+            for status, count in self._context.jobs.store.statuses(kind).items():
+                family.add_metric([kind, status], count)
+        yield family
+
+    def _family(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily("edgead_jobs", "Models and detections by status.", labels=["kind", "status"])
 
 
 def make_jobs(settings: ServerSettings) -> Jobs:

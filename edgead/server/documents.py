@@ -9,7 +9,7 @@ from edgead.multivariate import VariableState
 from edgead.package import Manifest
 from edgead.server.answers import Answer, Cause, Row
 from edgead.server.jobs import Diagnostics
-from edgead.server.requests import NAME_CHARS, DetectRequest, TrainRequest
+from edgead.server.requests import NAME_CHARS, PAD, DetectRequest, TrainRequest
 from edgead.server.shelf import InstalledModel
 from edgead.server.wire import read_time, time_text, time_text_ns
 from edgead.store.jobs import ModelRow, ResultRow
@@ -19,8 +19,6 @@ Document = dict[str, Any]
 
 #: What the source of an installed package is called: where its training data lay is not known.
 INSTALLED_SOURCE = "edgead:installed/"
-#: `Fixed` was called otherwise in the first preview.
-_PAD = "Pad"
 
 
 def model_document(model: ModelRow | InstalledModel, version: Version) -> Document:
@@ -201,7 +199,7 @@ def _old_info(info: Mapping[str, Any], version: Version) -> Document:
     align = dict(info["alignPolicy"])
     if version == "v1.1-preview":
         align["paddingValue"] = round(align["paddingValue"])
-        align["fillNAMethod"] = _PAD if align["fillNAMethod"] == "Fixed" else align["fillNAMethod"]
+        align["fillNAMethod"] = PAD if align["fillNAMethod"] == "Fixed" else align["fillNAMethod"]
     diagnostics = {
         **info["diagnosticsInfo"],
         "variableStates": _states(info["diagnosticsInfo"]["variableStates"], version),

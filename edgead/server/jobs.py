@@ -6,6 +6,7 @@ FAILED.
 """
 
 import contextlib
+import itertools
 import logging
 import re
 import shutil
@@ -142,6 +143,8 @@ class Jobs:
         self._now_ns = now_ns
         self._turn = threading.Condition()
         self._under_way: dict[str, tuple[Queued, threading.Event]] = {}
+        self._turns: Counter[str] = Counter()  # when each client's job was begun last
+        self._begun = itertools.count(1)
         self._stopping = False
         self._threads: list[threading.Thread] = []
 
@@ -337,12 +340,13 @@ class Jobs:
         return None
 
     def _pick(self, kind: Kind) -> Queued | None:
-        """The oldest job of the client with the fewest under way, so that no client waits for another's heap."""
+        """The oldest job of the client with the fewest under way, of these the one whose last turn is longest ago."""
         try:
             waiting = self.store.queued(kind)
             busy = Counter(job.client for job, _ in self._under_way.values() if job.kind == kind)
-            for job in sorted(waiting, key=lambda job: busy[job.client]):
+            for job in sorted(waiting, key=lambda job: (busy[job.client], self._turns[job.client])):
                 if self.store.begin(job, self._now_ns()):
+                    self._turns[job.client] = next(self._begun)
                     return msgspec.structs.replace(job, attempts=job.attempts + 1)
         except StoreError as error:
             _log.error("%s", error)

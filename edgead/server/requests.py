@@ -28,6 +28,8 @@ MODES = ("Inner", "Outer")
 FILLS = ("Previous", "Subsequent", "Linear", "Zero", "Fixed")
 #: Of the preview versions, with Inner alone: a table of common times has no holes.
 NO_FILL = "NotFill"
+#: What the first preview called Fixed.
+PAD = "Pad"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_NS = 2**63 - 1
@@ -334,8 +336,9 @@ def _align(policy: object, preview: bool) -> tuple[str, str, float]:
     if not isinstance(policy, dict):
         raise InvalidInput("The 'alignPolicy' field must be an object.", code="InvalidAlignMode")
     mode = _chosen(policy, "alignMode", MODES, "Outer", "InvalidAlignMode")
-    fills = (*FILLS, NO_FILL) if preview and mode == "Inner" else FILLS
-    fill = _chosen(policy, "fillNAMethod", fills, "Linear", "InvalidFillNAMethod")
+    old = (PAD, NO_FILL) if mode == "Inner" else (PAD,)
+    fill = _chosen(policy, "fillNAMethod", FILLS + old * preview, "Linear", "InvalidFillNAMethod")
+    fill = "Fixed" if fill == PAD else fill
     padding = policy.get("paddingValue")
     if padding is None:
         if fill == "Fixed":
