@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 #: Readings that wait at most: 256 histories of 64 rows and 4 channels are a quarter of a megabyte.
 MOST = 256
 
-#: Takes the judgement of a reading.
-Take = Callable[[Judgement, "Outcome"], None]
+#: Takes the judgement of a reading, and whether the detector is ready after it.
+Take = Callable[[Judgement, bool, "Outcome"], None]
 
 
 class Batch:
@@ -40,7 +40,8 @@ class Batch:
         """Have a reading judged; `take` gets the judgement, now or with the others."""
         network: Network | None = getattr(detector, "network", None)
         if network is None:
-            self._waiting.append((take, None, detector.judge(value, missing), 0))
+            judgement = detector.judge(value, missing)
+            self._waiting.append((take, None, (judgement, detector.needed == 0), 0))
         else:
             batched = cast(BatchedDetector, detector)
             place, row = self._place(network)
@@ -76,8 +77,10 @@ class Batch:
             self._networks, self._histories, self._rows = [], [], []
         for take, detector, ticket, at in waiting:
             if detector is None:
-                take(ticket, out)
+                judgement, ready = ticket
+                take(judgement, ready, out)
                 continue
             scores, embeddings = answers[at // MOST]
             row = at % MOST
-            take(detector.conclude(ticket, scores[row], embeddings[row]), out)
+            judgement = detector.conclude(ticket, scores[row], embeddings[row])
+            take(judgement, detector.needed == 0, out)

@@ -260,12 +260,13 @@ class Series:
         self.judged_ns = time_ns
         self.recent.append(time_ns, value)
         if out.batch is None:
-            self._take(reading, self.detector.judge(value, missing), out)
+            judgement = self.detector.judge(value, missing)
+            self._take(reading, judgement, self.ready or self.detector.needed == 0, out)
         else:
             out.batch.add(self.detector, value, missing, partial(self._take, reading), out)
 
-    def _take(self, reading: Pending, judgement: Judgement, out: Outcome) -> None:
-        """Make a verdict of a judgement, and what follows from it."""
+    def _take(self, reading: Pending, judgement: Judgement, ready: bool, out: Outcome) -> None:
+        """Make a verdict of a judgement, and what follows from it; `ready`: the detector is, after it."""
         time_ns, value, quality = reading
         score, severity, expected, lower, upper, is_anomaly = judgement
         phase: Phase = "ready" if self.ready and not self.muted_until_ns else self.phase
@@ -284,7 +285,7 @@ class Series:
         )
         self.verdict = verdict
         out.verdicts.append(verdict)
-        if not self.ready and self.detector.needed == 0:
+        if ready and not self.ready:
             self.ready = True
             out.changed.add(self.series_id)
         if (is_anomaly or self.episode.since_ns) and not self.muted_until_ns:

@@ -5,8 +5,9 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from edgead.records import Reading
+from edgead.records import Event, Reading, Verdict
 from edgead.stream import Engine, EngineSettings, GroupSettings, SeriesSettings
 from edgead.univariate.streaming import DetectorSettings
 from tests.toy_model import ToyModel
@@ -15,8 +16,14 @@ S = 1_000_000_000
 T0 = 1_763_750_000 * S
 IDS = ("a", "b", "c")
 SETTINGS = SeriesSettings(
-    judging=DetectorSettings(window=32), close_after=2, update_every_ns=5 * S, late="replay"
+    detector="spectral-residual",
+    judging=DetectorSettings(window=32),
+    close_after=2,
+    update_every_ns=5 * S,
+    late="replay",
 )
+#: Detectors of the series: alike, or with two that share a network and one that has none between them.
+DETECTORS = st.sampled_from([("spectral-residual",) * 3, ("srcnn", "spectral-residual", "srcnn")])
 
 
 #: Id and two series of each group: none, one, two that share a series and with it their saving.
@@ -31,11 +38,15 @@ def add_groups(engine: Engine, groups: tuple) -> None:
         assert engine.add_group(group_id, settings, ToyModel()) is None
 
 
-def make_engine(groups: tuple = ()) -> Engine:
+def settings_of(series_id: str, detectors: tuple) -> SeriesSettings:
+    return replace(SETTINGS, detector=detectors[IDS.index(series_id)])
+
+
+def make_engine(groups: tuple = (), detectors: tuple = ("spectral-residual",) * 3) -> Engine:
     engine = Engine(EngineSettings(node="gw1"))
     add_groups(engine, groups)
     for series_id in IDS:
-        engine.add(series_id, f"t/{series_id}", SETTINGS, T0)
+        engine.add(series_id, f"t/{series_id}", settings_of(series_id, detectors), T0)
     return engine
 
 
@@ -49,16 +60,16 @@ def recording(seed: int, length: int) -> list[Reading]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), length=st.integers(1, 150), groups=GROUPS)
+@given(seed=st.integers(0, 2**32), length=st.integers(1, 150), groups=GROUPS, detectors=DETECTORS)
 def test_any_order_within_the_lateness_gives_the_same_verdicts_and_events(
-    seed: int, length: int, groups: tuple
+    seed: int, length: int, groups: tuple, detectors: tuple
 ):
     rng = random.Random(seed)
     readings = recording(seed, length)
     shuffled = sorted(readings, key=lambda r: r.time_ns + rng.random() * SETTINGS.allowed_lateness_ns * 0.999)
 
     def run(order: list[Reading]) -> tuple[list[str], list[str]]:
-        engine = make_engine(groups)
+        engine = make_engine(groups, detectors)
         outcomes = [engine.feed([r], T0) for r in order] + [engine.flush()]
         verdicts = [repr(v) for out in outcomes for v in sorted(out.verdicts, key=lambda v: v.time_ns)]
         return sorted(verdicts), sorted(repr(e) for out in outcomes for e in out.events)
@@ -86,10 +97,11 @@ class Disk:
         self.entries = [(seq, entry) for seq, entry in self.entries if seq > engine.forget_through]
         self.events += events
 
-    def restore(self, groups: tuple = ()) -> Engine:
+    def restore(self, groups: tuple = (), detectors: tuple = ("spectral-residual",) * 3) -> Engine:
         engine = Engine(EngineSettings(node="gw1"))
         add_groups(engine, groups)
-        assert engine.restore(self.snapshots, self.entries, lambda series_id, source: SETTINGS) == []
+        settings_for = lambda series_id, source: settings_of(series_id, detectors)  # noqa: E731
+        assert engine.restore(self.snapshots, self.entries, settings_for) == []
         return engine
 
 
@@ -108,11 +120,17 @@ def plans(draw: st.DrawFn) -> list[tuple[str, int]]:
 
 
 def carry_out(
-    plan: list[tuple[str, int]], seed: int, journal_readings: int, groups: tuple, *, killing: bool
+    plan: list[tuple[str, int]],
+    seed: int,
+    journal_readings: int,
+    groups: tuple,
+    detectors: tuple = ("spectral-residual",) * 3,
+    *,
+    killing: bool,
 ) -> list:
     """Events of a plan; with killing, `kill` loses all that was not committed and does it again, as a broker would."""
     disk = Disk()
-    engine = make_engine(groups)
+    engine = make_engine(groups, detectors)
     readings = recording(seed, 2000)
     at, now = 0, T0
     uncommitted: list = []
@@ -148,7 +166,7 @@ def carry_out(
             uncommitted, pending_events, start = [], [], (at, now)
         elif verb == "kill":
             if killing:
-                engine = disk.restore(groups)
+                engine = disk.restore(groups, detectors)
                 at, now = start
                 pending_events = [event for args in uncommitted for event in do(*args)]
         else:
@@ -164,12 +182,46 @@ def carry_out(
     seed=st.integers(0, 1000),
     journal_readings=st.sampled_from([0, 1, 50, 500, 10**6]),
     groups=GROUPS,
+    detectors=DETECTORS,
 )
 def test_stopping_and_restoring_anywhere_changes_no_event(
-    plan: list, seed: int, journal_readings: int, groups: tuple
+    plan: list, seed: int, journal_readings: int, groups: tuple, detectors: tuple
 ):
-    whole = carry_out(plan, seed, journal_readings, groups, killing=False)
-    assert repr(carry_out(plan, seed, journal_readings, groups, killing=True)) == repr(whole)
+    whole = carry_out(plan, seed, journal_readings, groups, detectors, killing=False)
+    assert repr(carry_out(plan, seed, journal_readings, groups, detectors, killing=True)) == repr(whole)
+
+
+@settings(max_examples=40, deadline=None)
+@given(plan=plans(), seed=st.integers(0, 1000), groups=GROUPS)
+def test_a_network_judges_readings_together_as_it_would_one_by_one(plan: list, seed: int, groups: tuple):
+    """Feeds of any size, late and repeated readings, silence and commands: the same verdicts and events, in order."""
+    detectors = ("srcnn", "spectral-residual", "srcnn")
+    together, alone = make_engine(groups, detectors), make_engine(groups, detectors)
+    readings, at, now = recording(seed, 2000), 0, T0
+    verdicts: list[list] = [[], []]
+    for verb, number in plan:
+        batch: list[Reading] = []
+        if verb == "feed":
+            batch, at = readings[at : at + 12 * number], at + 12 * number
+        elif verb == "late":
+            batch = readings[max(at - 3 * number, 0) : max(at - 2 * number, 0)]
+        else:
+            now += number * S
+        outs = [together.feed(batch, now)] if batch else [together.tick(now)]
+        ones = [alone.feed([reading], now) for reading in batch] or [alone.tick(now)]
+        if verb == "relearn":
+            for engine in (together, alone):
+                engine.command("relearn", IDS[number % 3], now)
+        for told, found in zip(verdicts, (outs, ones), strict=True):
+            told += [
+                each for out in found for each in (out.verdicts, out.events, sorted(out.changed)) if each
+            ]
+    flat = [[one for each in told for one in each if not isinstance(one, str)] for told in verdicts]
+    by_kind = [
+        [[repr(one) for one in told if isinstance(one, kind)] for told in flat] for kind in (Verdict, Event)
+    ]
+    for one, other in by_kind:
+        assert one == other
 
 
 @settings(max_examples=40, deadline=None)
