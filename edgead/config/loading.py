@@ -16,6 +16,7 @@ from edgead.config.mistakes import Mistakes, nearest
 from edgead.config.rules import UPLINK_FILES, check
 from edgead.config.settings import (
     BLOCKS,
+    SERVER_FILES,
     TABLES,
     Config,
     GroupConfig,
@@ -240,7 +241,7 @@ def _resolved(config: Config, base: Path, port_given: bool) -> Config:
 def _server_beside(base: Path, server: ServerConfig) -> ServerConfig:
     return replace(
         server,
-        **{name: _beside(base, getattr(server, name)) for name in ("keys_file", "tls_cert", "tls_key")},
+        **{name: _beside(base, getattr(server, name)) for name in SERVER_FILES},
         data_roots=tuple(_beside(base, folder) for folder in server.data_roots),
         blob_folders={url: _beside(base, folder) for url, folder in server.blob_folders.items()},
     )

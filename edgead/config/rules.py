@@ -5,7 +5,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from edgead.config.mistakes import Mistakes, nearest, show
-from edgead.config.settings import Config, MqttConfig, SeriesConfig, ServerConfig, UplinkConfig
+from edgead.config.settings import SERVER_FILES, Config, MqttConfig, SeriesConfig, ServerConfig, UplinkConfig
 from edgead.config.topics import field_name, literal_ids, pattern_fault, template_fault
 from edgead.config.units import show_duration
 from edgead.univariate import DETECTORS
@@ -104,7 +104,7 @@ def _check_server(server: ServerConfig, mistakes: Mistakes) -> None:
     for name, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
         if getattr(server, name) and not getattr(server, other):
             mistakes.add(f"server.{other}", f" is missing: expected the file that belongs to {name}")
-    for name in ("keys_file", "tls_cert", "tls_key"):
+    for name in SERVER_FILES:
         file = getattr(server, name)
         if file and not _is_file(Path(file)):
             sentence = f" = {show(file)}: no such file, expected one that can be read"

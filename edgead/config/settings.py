@@ -219,6 +219,10 @@ class LogConfig(Section, frozen=True, kw_only=True):
     format: Literal["text", "json"] = "text"
 
 
+#: Keys of ``[server]`` that name a file.
+SERVER_FILES = ("keys_file", "tls_cert", "tls_key", "source_ca")
+
+
 class ServerConfig(Section, frozen=True, kw_only=True):
     """``[server]``: the cloud API of ``edgead serve``.
 
@@ -238,6 +242,10 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         Prefixes of URLs that a data source may have.
     blob_folders : dict of str to str
         Prefix of a blob URL of old programs -> folder that holds what lay there.
+    source_ca : str
+        PEM file of the authorities to trust for ``https`` sources; "" = those of the system.
+    source_size, source_time : int
+        Bytes of one data source, packed and unpacked; nanoseconds that reading it may take.
     scheduler : str
         Address of a Dask scheduler; "" = a process of this machine for each job.
     threads : int
@@ -288,6 +296,9 @@ class ServerConfig(Section, frozen=True, kw_only=True):
             description='a table of URL prefixes and folders, e.g. {"https://old.blob.core.windows.net/a" = "/data"}',
         ),
     ] = msgspec.field(default_factory=dict)
+    source_ca: FilePath = ""
+    source_size: Annotated[int, _size(64 * 1024, 'a size of at least 64KiB, e.g. "2GB"')] = 2 * 10**9
+    source_time: Annotated[int, _duration(10**9, 'a duration of at least 1s, e.g. "10min"')] = 600 * 10**9
     scheduler: Annotated[
         str, Meta(pattern=r"^(|t(cp|ls)://[^\s]+)$", max_length=256, description='"tcp://host:port", or ""')
     ] = ""

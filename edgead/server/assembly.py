@@ -117,4 +117,7 @@ def sources_of(settings: ServerSettings) -> SourceSettings:
         roots=settings.data_roots,
         allowed=settings.allow_sources,
         mapped=settings.blob_folders,
+        ca=settings.source_ca,
+        max_bytes=settings.source_size,
+        max_seconds=settings.source_time / 1e9,
     )

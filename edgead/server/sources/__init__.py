@@ -8,6 +8,7 @@ Three kinds of source, and two lists of the operator's; nothing else is read::
 """
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -45,6 +46,8 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
         PEM file of the authorities to trust for ``https``; "" = those of the system.
     max_bytes : int
         Of one source, packed and unpacked.
+    max_seconds : float
+        That reading one may take.
     """
 
     roots: tuple[str, ...] = ()
@@ -52,6 +55,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     mapped: Mapping[str, str] = {}
     ca: str = ""
     max_bytes: int = MAX_BYTES
+    max_seconds: float = 600.0
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -90,7 +94,7 @@ class Reader:
             mistakes.append(f"authorities for sources {settings.ca!r}: expected a PEM file")
         if mistakes:
             raise ConfigError(mistakes)
-        self._max_bytes = settings.max_bytes
+        self._settings = settings
         self._web = Web(self._listed, settings.ca, lookup)
 
     def check(self, source: str) -> None:
@@ -135,14 +139,16 @@ class Reader:
             ``DuplicatedVariables``, ``DataExceedsLimit``, ``StorageWriteError`` (no room here).
         """
         place = self._place(source)
-        budget = Budget(str(place.url or source), self._max_bytes, deadline)
+        name, most = str(place.url or source), self._settings.max_bytes
+        deadline = min(deadline, time.monotonic() + self._settings.max_seconds)
+        budget = Budget(name, most, deadline)
         found = self._copied(place, into, budget)
         if found.is_dir():
             return found
         kind = kind_of(found)
         if kind != "zip":
             return found.rename(into / f"table.{kind}")
-        unpack(found, into / "unpacked", Budget(budget.source, self._max_bytes, deadline))
+        unpack(found, into / "unpacked", Budget(name, most, deadline))
         found.unlink()
         return into / "unpacked"
 
