@@ -43,7 +43,7 @@ def web() -> Iterator[HostileServer]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, web: HostileServer) -> Iterator[ModelServer]:
     folder = tmp_path_factory.mktemp("server")
-    settings = f'allow_sources = ["{web.url}/"]\nsource_time = "2s"\nsource_size = "2MiB"\njobs = 2\nmax_models = 10000\n'
+    settings = f'allow_sources = ["{web.url}/"]\nsource_time = "2s"\nsource_size = "2MiB"\njobs = 2'
     with ModelServer(folder, settings) as started:
         write_table(started.data / "machine.csv", machine())
         yield started
@@ -147,16 +147,13 @@ def test_headers_cannot_be_injected(server: ModelServer, model: str):
     hostile = "x\r\nX-Injected: yes\r\n\r\n<script>"
     answer = server.v11("POST", "models", train_body(hostile, displayName="a\r\nb"))
     assert answer.status == 400
-    answer = server.ask(
-        "GET",
-        "/anomalydetector/v1.1/multivariate/models/x%0d%0aX-Injected:%20yes",
-        headers={"x-ms-client-request-id": "a b"},
-    )
+    path = "/anomalydetector/v1.1/multivariate/models/x%0d%0aX-Injected:%20yes"
+    answer = server.ask("GET", path, headers={"x-ms-client-request-id": "a b"})
     assert answer.status == 404
     assert "x-injected" not in answer.headers
     for name in ("x-ms-error-code", "apim-request-id"):
         assert answer.headers[name].isprintable()
-    accepted = server.v11(
-        "POST", f"models/{model}:detect-batch", train_body("machine.csv"), headers={"Host": "evil.example"}
-    )
-    assert accepted.status in (202, 403)
+    # Location and Operation-Location are made from the Host header
+    body = {"dataSource": "machine.csv", "startTime": stamp(300), "endTime": stamp(399)}
+    answer = server.v11("POST", f"models/{model}:detect-batch", body, headers={"Host": "evil.example"})
+    assert answer.status == 403
