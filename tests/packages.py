@@ -1,4 +1,4 @@
-"""The shipped package, and tools that damage it: zips with right hashes around wrong content, edited ONNX bytes."""
+"""The shipped packages, and tools that damage it: zips with right hashes around wrong content, edited ONNX bytes."""
 
 import hashlib
 import io
@@ -12,7 +12,9 @@ import numpy as np
 
 from edgead.package.manifest import identity
 
-PUMP = (Path(__file__).resolve().parents[1] / "models" / "pump.zip").read_bytes()
+MODELS = Path(__file__).resolve().parents[1] / "models"
+PUMP = (MODELS / "pump.zip").read_bytes()
+SRCNN = (MODELS / "srcnn.zip").read_bytes()
 Message = list[tuple[int, int, Any]]
 
 
@@ -29,9 +31,9 @@ def zip_of(files: dict[str, bytes], kind: int = zipfile.ZIP_DEFLATED) -> bytes:
     return out.getvalue()
 
 
-def with_manifest(edit: Callable[[dict[str, Any]], object]) -> bytes:
+def with_manifest(edit: Callable[[dict[str, Any]], object], data: bytes = PUMP) -> bytes:
     """The package with an edited manifest."""
-    files = files_of()
+    files = files_of(data)
     manifest = msgspec.json.decode(files["manifest.json"])
     before = manifest["id"]
     edit(manifest)
@@ -55,17 +57,17 @@ def id_of(number: int) -> str:
     return str(msgspec.json.decode(files_of(variant(number))["manifest.json"])["id"])
 
 
-def with_file(name: str, content: bytes) -> bytes:
+def with_file(name: str, content: bytes, data: bytes = PUMP) -> bytes:
     """The package with another file, its hash and size told rightly."""
-    files = {**files_of(), name: content}
+    files = {**files_of(data), name: content}
     manifest = msgspec.json.decode(files["manifest.json"])
     manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
     return zip_of({**files, "manifest.json": _signed(manifest)})
 
 
-def arrays_with(**changed: np.ndarray[Any, Any] | None) -> bytes:
+def arrays_with(data: bytes = PUMP, **changed: np.ndarray[Any, Any] | None) -> bytes:
     """The self-test with arrays replaced (or, as None, left out)."""
-    with np.load(io.BytesIO(files_of()["selftest.npz"])) as loaded:
+    with np.load(io.BytesIO(files_of(data)["selftest.npz"])) as loaded:
         arrays = {**{name: loaded[name] for name in loaded.files}, **changed}
     out = io.BytesIO()
     np.savez(out, **{name: array for name, array in arrays.items() if array is not None})
@@ -123,14 +125,14 @@ def decode(data: bytes) -> Message:
     return out
 
 
-def with_graph(edit: Callable[[Message], object]) -> bytes:
+def with_graph(edit: Callable[[Message], object], data: bytes = PUMP) -> bytes:
     """The package with an edited ONNX graph (field 7 of the model)."""
-    model = decode(files_of()["model.onnx"])
+    model = decode(files_of(data)["model.onnx"])
     place = next(i for i, (number, _, _) in enumerate(model) if number == 7)
     graph = decode(model[place][2])
     edit(graph)
     model[place] = (7, 2, graph)
-    return with_file("model.onnx", encode(model))
+    return with_file("model.onnx", encode(model), data)
 
 
 def first(graph: Message, number: int) -> tuple[int, Message]:

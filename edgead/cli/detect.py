@@ -249,8 +249,10 @@ def _settings(asked: Asked) -> tuple["SeriesSettings", str]:
     from msgspec.structs import replace
 
     from edgead.config import Config, load
+    from edgead.errors import InvalidInput
     from edgead.stream import SeriesSettings
     from edgead.univariate import make_detector
+    from edgead.univariate.streaming import lacking
 
     if bool(asked.config_file) != bool(asked.series_id):
         raise click.UsageError("-c and --series belong together, expected both or none")
@@ -266,5 +268,7 @@ def _settings(asked: Asked) -> tuple["SeriesSettings", str]:
     changes = {"window": asked.window, "sensitivity": asked.sensitivity}
     judging = replace(settings.judging, **{key: value for key, value in changes.items() if value is not None})
     settings = replace(settings, judging=judging, detector=asked.detector or settings.detector)
+    if reason := lacking(settings.detector):
+        raise InvalidInput(f"--detector {settings.detector}: {reason}")
     make_detector(settings.detector, judging)  # says what is wrong with a name
     return settings, config.node.id
