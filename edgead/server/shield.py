@@ -37,7 +37,7 @@ PROBES = frozenset({"/ready", "/status", "/healthz", "/metrics"})
 #: A body must come at least this fast on average, after one `read_time` of grace.
 LEAST_BYTES_PER_S = 16 * 1024
 #: What is read of a refused body, so that the client sees the answer and not a broken connection.
-DRAIN_BYTES, DRAIN_S = 256 * 2**20, 5.0
+DRAIN_BYTES, DRAIN_S, DRAIN_PAUSE_S = 256 * 2**20, 5.0, 1.0
 #: Clients whose calls of the last minute are remembered.
 _REMEMBERED = 10_000
 
@@ -105,7 +105,7 @@ class Shield:
     async def _refuse(self, error: HttpError, scope: Scope, body: "_Body", answer: "_Answer") -> None:
         if answer.status:  # too late: the connection is closed without the end of the answer
             raise error
-        if not await body.drained(scope):
+        if error.status == 408 or not await body.drained(scope):
             error.headers["connection"] = "close"
         await error.response()(scope, body.receive, answer.send)
 
@@ -245,7 +245,8 @@ class _Body:
         try:
             async with asyncio.timeout(DRAIN_S):
                 while not self._whole and count < DRAIN_BYTES:
-                    message = await self._receive()
+                    async with asyncio.timeout(DRAIN_PAUSE_S):
+                        message = await self._receive()
                     count += len(message.get("body", b""))
                     self._whole = not message.get("more_body", False)
         except TimeoutError:
