@@ -52,6 +52,20 @@ def variant(number: int) -> bytes:
     return with_manifest(lambda manifest: manifest.update(version=f"1.0.{number}"))
 
 
+def nervous(number: int, factor: float = 1e4) -> bytes:
+    """A model as version 1.0.number that finds everything abnormal, and whose self-test says so."""
+    files = files_of()
+    manifest = msgspec.json.decode(files["manifest.json"])
+    with np.load(io.BytesIO(files["selftest.npz"])) as loaded:
+        scores = loaded["scores"] * factor
+    test = arrays_with(scores=scores)
+    manifest["version"] = f"1.0.{number}"
+    for name in ("joined", "local"):
+        manifest["thresholds"][name] /= factor
+    manifest["files"]["selftest.npz"] = {"sha256": hashlib.sha256(test).hexdigest(), "size": len(test)}
+    return zip_of({**files, "selftest.npz": test, "manifest.json": _signed(manifest)})
+
+
 def id_of(number: int) -> str:
     """Id of a `variant`."""
     return str(msgspec.json.decode(files_of(variant(number))["manifest.json"])["id"])

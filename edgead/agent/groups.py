@@ -93,6 +93,15 @@ class Groups:
         kept = self._loaded.get(place)
         return kept if kept is not None and kept.sha256 == package.sha256 else Model(package)
 
+    def loaded(self, name: str) -> "Model | None":
+        """The model at work under the name of an installed one."""
+        return self._loaded.get(name)
+
+    def exchange(self, name: str, model: "Model") -> None:
+        """Note that the groups of an installed model have another package of it now."""
+        self._loaded[name] = model
+        self.models = {each.name: each.sha256 for each in self._loaded.values()}
+
     @property
     def problems(self) -> list[str]:
         """What is off, and why, in words."""

@@ -18,9 +18,12 @@ from edgead.agent.intake import Intake
 from edgead.agent.link import Link
 from edgead.agent.network import NetworkInUse
 from edgead.agent.outgoing import Outgoing
+from edgead.agent.rollout import Rollout, settle_crashes, uses_models
 from edgead.agent.saving import IDLE_S, Saving
+from edgead.agent.uplink import Uplink, models_folder
 from edgead.agent.vitals import Vitals, descriptors_gone, resident_bytes, to_health, to_message
-from edgead.bridge.commands import Command, Commands
+from edgead.bridge.commands import Command, Commands, Handler
+from edgead.bridge.commands import Outgoing as Answer
 from edgead.bridge.inbox import (
     Connected,
     Control,
@@ -32,9 +35,9 @@ from edgead.bridge.inbox import (
     Subscribed,
     TooLarge,
 )
-from edgead.bridge.messages import Info
-from edgead.config import Config
-from edgead.errors import ConfigError
+from edgead.bridge.messages import CommandState, Info
+from edgead.config import Config, load
+from edgead.errors import ConfigError, InvalidInput
 from edgead.probe import Health
 from edgead.records import Reading
 from edgead.stream import Engine, Outcome
@@ -73,19 +76,24 @@ class Agent:
         self.topics = link.topics
         self.intake = Intake(config, self.topics, engine)
         self.network = NetworkInUse(config)
+        self.uplink = Uplink(config, saving, self._tell_command, self._reload_file)
+        self._settle_crashes(clock.now_ns())
         self.groups = Groups(config, engine)
         self.outgoing = Outgoing(saving, link, self.topics, engine, config.mqtt.state_every)
         self.vitals: Vitals | None = None
         self._link = link
         self._clock = clock
         self._tell_refused()
-        self._commands = Commands(self.topics, dict.fromkeys(("relearn", "mute", "unmute"), self._obey))
+        handlers: dict[str, Handler] = dict.fromkeys(("relearn", "mute", "unmute"), self._obey)
+        handlers |= {"sync": self.uplink.sync, "model-install": self.uplink.install}
+        self._commands = Commands(self.topics, handlers | {"model-rollback": self._roll_back})
         self._counts: Counter[str] = Counter()
         self._connected = False
         self._away_because = "not yet"
         self._doubt = ""
         self._spool_dropped = saving.spool_stats().dropped
         self._told_kinds: list[str] = []
+        self._told_sync: tuple[object, ...] | None = None
         self._reload: Callable[[], Config] | None = None
         self._stopping = False
         self._started_s = time.monotonic()
@@ -99,6 +107,7 @@ class Agent:
 
     def run(self) -> None:
         """Turn until `stop`; then save everything and say goodbye."""
+        self._begin_rollout()
         self._link.start(self.intake.filters)
         systemd.notify(f"READY=1\nSTATUS=watching, {len(self.engine.series)} series known")
         try:
@@ -122,6 +131,7 @@ class Agent:
         now_ns = self._clock.now_ns()
         began_s = time.monotonic()
         self._take_in(items, now_ns)
+        self.uplink.listen(now_ns)
         if began_s >= self._next_tick_s:
             self._next_tick_s = began_s + TICK_S
             self._absorb(self.engine.tick(now_ns), now_ns)
@@ -144,6 +154,7 @@ class Agent:
 
     def _leave(self) -> None:
         systemd.notify("STOPPING=1")
+        self.uplink.leave()
         self._commit(everything=True)
         until_s = time.monotonic() + 2.0
         while not self.outgoing.idle and self._connected and time.monotonic() < until_s:
@@ -202,6 +213,7 @@ class Agent:
 
     def _feed(self, readings: list[Reading], now_ns: int) -> None:
         if readings:
+            self.uplink.readings(readings, now_ns)
             self._absorb(self.engine.feed(readings, now_ns), now_ns)
 
     def _absorb(self, out: Outcome, now_ns: int) -> None:
@@ -212,6 +224,7 @@ class Agent:
         if out.events:
             self._counts["events"] += len(out.events)
             self.saving.add(out.events)
+            self.uplink.events(out.events)
             for event in out.events:
                 fields = {"series": event.verdict.series_id, "event": event.event, "id": event.id}
                 log.info("anomaly", extra={"fields": fields})
@@ -228,13 +241,18 @@ class Agent:
             correlation=message.correlation,
         )
         for answer in answers:
-            self._link.publish(
-                answer.topic,
-                answer.payload,
-                qos=answer.qos,
-                retain=answer.retain,
-                correlation=answer.correlation,
-            )
+            self._send_answer(answer)
+
+    def _send_answer(self, answer: Answer) -> None:
+        self._link.publish(
+            answer.topic, answer.payload, qos=answer.qos, retain=answer.retain, correlation=answer.correlation
+        )
+
+    def _tell_command(self, command: Command, state: CommandState, reason: str) -> None:
+        """A further answer of a command that goes on."""
+        answer = self._commands.tell(command, state, reason, now_ns=self._clock.now_ns())
+        if answer is not None:
+            self._send_answer(answer)
 
     def _obey(self, command: Command) -> str:
         now_ns = self._clock.now_ns()
@@ -244,6 +262,45 @@ class Agent:
         self._absorb(self.engine.command(verb, name, now_ns, until_ns=until_ns), now_ns)
         phase = self.engine.series[name].phase if command.series else self.engine.groups[name].phase
         return f"{name} is {phase}"
+
+    def _roll_back(self, command: Command) -> str:
+        if self.uplink.rollout is None:
+            raise InvalidInput("model-rollback: no group has an installed model")
+        return self.uplink.rollout.roll_back(command.model, self._clock.now_ns())
+
+    # ------------------------------------------------------------------ models and configuration
+
+    def _settle_crashes(self, now_ns: int) -> None:
+        """Turn down a model that the last process did not survive, before it is loaded."""
+        if uses_models(self.config):
+            from edgead.registry.shelf import Shelf
+
+            for update in settle_crashes(self.config, Shelf(models_folder(self.config)), now_ns):
+                self.uplink.update(update)
+
+    def _begin_rollout(self) -> None:
+        """Candidates, and what is watched, from where the last process left them."""
+        if self.uplink.rollout is None and uses_models(self.config):
+            from edgead.registry.shelf import Shelf
+
+            shelf, save = Shelf(models_folder(self.config)), self._save_everything
+            told = self.uplink.update
+            self.uplink.rollout = Rollout(
+                self.config, self.engine, self.groups, shelf, told, save, self._models_changed
+            )
+        if self.uplink.rollout is not None:
+            self.uplink.rollout.begin(self.config, self._clock.now_ns())
+
+    def _save_everything(self) -> None:
+        self._commit(everything=True)
+
+    def _models_changed(self, names: set[str]) -> None:
+        self.outgoing.changed(names)
+        if self._connected:
+            self._introduce(self._clock.now_ns())
+
+    def _reload_file(self) -> None:
+        self.reload(lambda: load(self.config.path))
 
     def _take_config(self) -> None:
         """Swap the rules: a bad file changes nothing, series whose settings stayed keep all they learned."""
@@ -287,6 +344,8 @@ class Agent:
         self.saving.retire([*removed, *gone])
         self._link.start(self.intake.filters)
         self.outgoing.changed({*changed, *removed, *fresh, *gone})
+        self.uplink.load(config)
+        self._begin_rollout()
         log.info("configuration taken", extra={"fields": {"changed": len(changed), "removed": len(removed)}})
 
     def _tell_refused(self) -> None:
@@ -307,7 +366,10 @@ class Agent:
         )
 
     def _introduce(self, now_ns: int) -> None:
-        info = Info(
+        self._link.publish(self.topics.info, self._info(now_ns).encode(), retain=True)
+
+    def _info(self, now_ns: int) -> Info:
+        return Info(
             ts=now_ns // 10**6,
             node=self.config.node.id,
             version=VERSION,
@@ -315,10 +377,18 @@ class Agent:
             models=self.groups.models | self.network.models,
             default_detector=resolve("default"),
             default_reason=self.network.default,
-            capabilities=["series", "commands", "groups"],
+            capabilities=["series", "commands", "groups", *(["uplink"] if self.uplink.is_on else [])],
             clock=self._clock.trust,
+            sync=self.uplink.info,
         )
-        self._link.publish(self.topics.info, info.encode(), retain=True)
+
+    def _report(self) -> None:
+        """Have the server know how this device is, with the next records."""
+        now_ns = self._clock.now_ns()
+        self.uplink.put("info", self._info(now_ns).encode())
+        if self.vitals is not None:
+            self.uplink.put("health", to_message(self.vitals).encode())
+        self._commit()
 
     def _look_after(self, began_s: float) -> None:
         """Health, watchdog, dead letters, clock: what is due once in a while."""
@@ -335,12 +405,22 @@ class Agent:
             return
         self._next_look_s = now_s + LOOK_EVERY_S
         self._mind_the_clock()
+        self.uplink.look(self._clock.now_ns(), self._report)
+        self._tell_sync()
         self.vitals = self._look(now_s)
         kinds = [problem.partition(":")[0] for problem in self.vitals.problems]
         if self._connected and (now_s >= self._next_health_s or kinds != self._told_kinds):
             self._next_health_s = now_s + HEALTH_EVERY_S
             self._told_kinds = kinds
             self._link.publish(self.topics.health, to_message(self.vitals).encode(), qos=0)
+
+    def _tell_sync(self) -> None:
+        """Say in `info` how the uplink stands, when that changed and not at every row of a shadow run."""
+        sync = self.uplink.info
+        told = None if sync is None else (sync.state, sync.last, sync.refused, tuple(sync.trials))
+        if told != self._told_sync and self._connected:
+            self._told_sync = told
+            self._introduce(self._clock.now_ns())
 
     def _mind_the_clock(self) -> None:
         """Tell steps of the wall clock, and go on from an earlier time when a step back was believed."""
@@ -386,6 +466,7 @@ class Agent:
                 **{name: n for name, n in self.engine.counts.items() if name != "readings"},
                 **self.intake.counts,
                 **{name: n for name, n in commands.items() if n},
+                **self.uplink.dropped,
             },
             spool_rows=spool.rows,
             spool_bytes=spool.bytes,
@@ -415,6 +496,7 @@ class Agent:
             problems.append("load: more comes than can be judged; the broker keeps the rest")
         problems += self.groups.problems
         problems += self.network.problems
+        problems += self.uplink.problems(self._clock.now_ns())
         return problems
 
     def health(self) -> Health:

@@ -77,10 +77,12 @@ class Saving:
         self._damaged = False
         self._save_all = False
         self._written_before = 0  # by stores that were closed as damaged
-        self._stats = self._store.spool_stats()
+        self._stats, self._outbox_stats = self._store.spool_stats(), self._store.outbox_stats()
         self.problems: list[str] = []
         self.commits = 0
         self._events: list[Event] = []
+        self._records: list[bytes] = []
+        self._urgent = False
         self._tokens: list[int] = []
         self._retired: list[str] = []
         self._waiting_since_s = 0.0
@@ -111,6 +113,11 @@ class Saving:
         """Events for the spool."""
         self._events += events
 
+    def add_records(self, records: Sequence[bytes], *, urgent: bool = False) -> None:
+        """Records for the outbox; those that are not `urgent` wait for a commit that comes anyway."""
+        self._records += records
+        self._urgent = self._urgent or urgent
+
     def retire(self, series_ids: Collection[str]) -> None:
         """Series whose state is to go."""
         self._retired += series_ids
@@ -130,7 +137,7 @@ class Saving:
         now_s = time.monotonic()
         if self._retry_at_s:
             return now_s >= self._retry_at_s
-        if self._events or self._retired:
+        if self._events or self._retired or self._urgent:
             return True
         if self._over_budget(now_s):
             return self._engine.unsettled_readings >= self._settings.journal_readings
@@ -180,6 +187,7 @@ class Saving:
             committed = self._store.commit(
                 journal=[entry] if entry is not None else [],
                 events=self._events,
+                outbox=self._records,
                 snapshots=snapshots,
                 retired=self._retired,
                 forget_through=engine.forget_through,
@@ -196,7 +204,7 @@ class Saving:
         self._save_all, self._delivered_since_s = False, 0.0
         tokens, self._tokens = self._tokens, []
         self._pace.acknowledged(len(tokens), time.monotonic())
-        self._events, self._retired = [], []
+        self._events, self._retired, self._records, self._urgent = [], [], [], False
         return tokens
 
     def _failed(self, error: StoreError) -> None:
@@ -265,6 +273,25 @@ class Saving:
             self._store.acknowledge(seqs)
         except StoreError as error:
             self._failed(error)
+
+    def forwarded(self, seqs: Sequence[int]) -> None:
+        """Records the cloud has, see `Store.acknowledge_outbox`; as of `acknowledge`."""
+        if self._closed:
+            return
+        self._delivered_since_s = self._delivered_since_s or time.monotonic()
+        try:
+            self._store.acknowledge_outbox(seqs)
+        except StoreError as error:
+            self._failed(error)
+
+    def outbox_stats(self) -> SpoolStats:
+        """The outbox in numbers; the last known ones while it cannot be read."""
+        if not self._closed:
+            try:
+                self._outbox_stats = self._store.outbox_stats()
+            except StoreError as error:
+                self._failed(error)
+        return self._outbox_stats
 
     def spool_stats(self) -> SpoolStats:
         """The spool in numbers; the last known ones while it cannot be read."""

@@ -24,10 +24,16 @@ VERBS: Final = {
     "relearn": "forgets what a series has learned and starts over; needs the series or group",
     "mute": "raises no events for a series, for ever or `for` seconds; needs the series or group",
     "unmute": "raises events again; needs the series or group",
+    "sync": "asks the repository for models and sends what waits for the server, now; needs nothing",
+    "model-install": "takes the newest model of a name from the repository, whatever its share; needs the model",
+    "model-rollback": "makes the package before the active one active again; needs the model",
 }
 """Every verb, in words."""
 
-_WITHOUT_SERIES = ("ping",)
+_WITHOUT_SERIES = ("ping", "sync")
+_OF_MODELS = ("model-install", "model-rollback")
+MAX_UNDER_WAY: Final = 16
+"""Commands that go on at one time."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +43,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     series, group : str
         Id of the one or the other; both ``""`` for verbs that need none.
+    model : str
+        Name of a model, for the verbs that need one.
     for_s : float or None
         How long, in seconds; None: until told otherwise.
     """
@@ -45,6 +53,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     request: str
     series: str = ""
     group: str = ""
+    model: str = ""
     for_s: float | None = None
 
     @property
@@ -63,8 +72,9 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     correlation: bytes | None = None
 
 
-Handler = Callable[[Command], str]
-"""Does what a verb says and returns a sentence about it; an `EdgeADError` makes the command fail with its text."""
+Handler = Callable[[Command], str | None]
+"""Does what a verb says and returns a sentence about it; an `EdgeADError` makes the command fail with its text.  None
+says that it goes on: `Commands.tell` gives its further answers."""
 
 
 class _Arguments(msgspec.Struct, forbid_unknown_fields=True, rename={"for_s": "for"}):
@@ -72,6 +82,7 @@ class _Arguments(msgspec.Struct, forbid_unknown_fields=True, rename={"for_s": "f
 
     series: str = ""
     group: str = ""
+    model: str = ""
     for_s: float | None = None
 
 
@@ -95,6 +106,7 @@ class Commands:
         self._topics = topics
         self._handlers: dict[str, Handler] = {"ping": lambda command: "pong", **handlers}
         self.counts = {"successful": 0, "failed": 0, "retained": 0}
+        self._under_way: dict[Command, _Answers] = {}
 
     def run(
         self,
@@ -123,14 +135,41 @@ class Commands:
             handler = self._handlers.get(command.verb)
             if handler is None:
                 raise InvalidInput(f"{command.verb}: this node does not do it")
+            if len(self._under_way) >= MAX_UNDER_WAY:
+                raise InvalidInput(f"{command.verb}: {MAX_UNDER_WAY} commands are under way, try again later")
             yield answer("executing")
             reason = handler(command)
+            if reason is None:
+                self._under_way[command] = answer
+                return
         except EdgeADError as error:
             self.counts["failed"] += 1
             yield answer("failed", str(error))
         else:
             self.counts["successful"] += 1
             yield answer("successful", reason)
+
+    def tell(self, command: Command, status: CommandState, reason: str, *, now_ns: int) -> Outgoing | None:
+        """A further answer of a command that went on; None when there is no such command.
+
+        Parameters
+        ----------
+        command : Command
+            As the handler was given it.
+        status : str
+            ``executing`` while it goes on; the others end it.
+        reason : str
+            How far it is, or what came of it.
+        now_ns : int
+            Processing time.
+        """
+        answer = self._under_way.get(command)
+        if answer is None:
+            return None
+        if status in ("successful", "failed"):
+            self.counts[status] += 1
+            del self._under_way[command]
+        return answer(status, reason, now_ns=now_ns)
 
 
 class _Answers:
@@ -151,9 +190,10 @@ class _Answers:
         if response_topic and _may_answer_on(response_topic, topics):
             self._topic, self._correlation = response_topic, correlation
 
-    def __call__(self, status: CommandState, reason: str = "") -> Outgoing:
+    def __call__(self, status: CommandState, reason: str = "", *, now_ns: int | None = None) -> Outgoing:
+        ts = self._ts if now_ns is None else to_ms(now_ns)
         message = CommandStatus(
-            ts=self._ts, verb=self._address.verb, request=self._address.request, status=status, reason=reason
+            ts=ts, verb=self._address.verb, request=self._address.request, status=status, reason=reason
         )
         return Outgoing(topic=self._topic, payload=message.encode(), correlation=self._correlation)
 
@@ -182,7 +222,11 @@ def read_command(address: CommandAddress, payload: bytes) -> Command:
     verb = address.verb
     if verb not in VERBS:
         raise InvalidInput(f"{verb}: unknown command, expected one of {', '.join(VERBS)}")
+    if verb in _OF_MODELS:
+        return Command(verb=verb, request=address.request, model=_model(verb, payload))
     arguments = _arguments(payload)
+    if arguments.model:
+        raise InvalidInput(f"{verb}: expected no model")
     named = [name for name in (arguments.series, arguments.group) if name]
     if not named and verb not in _WITHOUT_SERIES:
         raise InvalidInput(f'{verb}: expected a series or group: {{"series": "..."}}, {{"group": "..."}}')
@@ -202,6 +246,15 @@ def read_command(address: CommandAddress, payload: bytes) -> Command:
         group=arguments.group,
         for_s=arguments.for_s,
     )
+
+
+def _model(verb: str, payload: bytes) -> str:
+    """Name of the model that a payload means, bare or as an object."""
+    arguments = _arguments(payload)
+    name = arguments.model or arguments.series
+    if not is_id(name) or (arguments.model and arguments.series) or arguments.group or arguments.for_s:
+        raise InvalidInput(f'{verb}: expected a model: its name, or {{"model": "..."}}')
+    return name
 
 
 def _arguments(payload: bytes) -> _Arguments:

@@ -49,6 +49,31 @@ class Status(Message, kw_only=True, gc=False):
     state: Literal["online", "offline"]
 
 
+class SyncInfo(msgspec.Struct, kw_only=True, gc=False):
+    """How the uplink stands.
+
+    Attributes
+    ----------
+    state : str
+        How the last sync ended: ``never``, ``current``, ``offered``, ``installed``, ``refused``, ``unreachable``,
+        ``failed``.
+    last : int
+        Epoch milliseconds of the last attempt; 0 = none.
+    refused : str
+        What was refused last, and why; "" = nothing ever.
+    waiting : int
+        Records that the server does not have.
+    trials : dict of str to str
+        Models in their shadow run or watched: name -> how far it is.
+    """
+
+    state: str
+    last: int
+    refused: str = ""
+    waiting: int = 0
+    trials: dict[str, str] = {}
+
+
 class Info(Message, kw_only=True, gc=False):
     """``info``: what runs.
 
@@ -60,6 +85,8 @@ class Info(Message, kw_only=True, gc=False):
         Model name and version -> SHA-256 of its package; empty for the built-in detectors.
     capabilities : list of str
         What this version can do that an older one could not: ``"series"``, ``"commands"``, ...
+    sync : SyncInfo or None
+        None without an uplink.
     clock : {"trusted", "untrusted"}
         Untrusted after a step of the wall clock or before it was ever set.
     default_detector : str
@@ -76,6 +103,7 @@ class Info(Message, kw_only=True, gc=False):
     clock: ClockTrust = "trusted"
     default_detector: str = ""
     default_reason: str = ""
+    sync: SyncInfo | None = None
 
 
 class Health(Message, kw_only=True, gc=False):

@@ -50,16 +50,16 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """An activation that can still be taken back.
+    """A package at work that can still be turned down: the candidate in its shadow run, or what became active.
 
     Attributes
     ----------
     id, previous : str
-        What became active, and what was before.
+        The package, and what is or was active before it.
     until_ns : int
-        Wall clock at which the watch ends.
+        Wall clock at which the watch over an active package ends.
     crashes : int
-        Ends of the process without a farewell since the activation.
+        Ends of the process without a farewell while this package was at work.
     boot : str
         Id of the boot in which the process runs, or ran last; "" after a farewell.
     """
@@ -78,7 +78,7 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     candidate : Candidate or None
     watch : Watch or None
-        Only says something while its `id` is the active one.
+        Only says something while its `id` is the active one or the candidate's.
     rejected : tuple of Rejection
         Newest first, at most `REJECTIONS_KEPT`.
     """

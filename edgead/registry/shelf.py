@@ -123,7 +123,8 @@ class Shelf(Registry):
             if notes.candidate is None or notes.candidate.id != identity:
                 return
             rejection = Rejection(id=identity, version=notes.candidate.version, reason=reason, at_ns=at_ns)
-            write_notes(folder, replace(_rejecting(notes, rejection), candidate=None))
+            watch = notes.watch if notes.watch is not None and notes.watch.id != identity else None
+            write_notes(folder, replace(_rejecting(notes, rejection), candidate=None, watch=watch))
             self._prune(folder, newest=self._pointer(name).active)
 
     def rejections(self, name: str) -> tuple[Rejection, ...]:
@@ -169,9 +170,10 @@ class Shelf(Registry):
         return ""
 
     def watch(self, name: str) -> Watch | None:
-        """The watch over the active package of a model; None when there is none."""
-        watch = read_notes(self._folder(name)).watch
-        return watch if watch is not None and watch.id == self.active_id(name) else None
+        """The watch over the active package of a model, or over its candidate; None when there is none."""
+        notes = read_notes(self._folder(name))
+        watched = {self.active_id(name), notes.candidate.id if notes.candidate is not None else ""}
+        return notes.watch if notes.watch is not None and notes.watch.id in watched else None
 
     def note(self, name: str, watch: Watch | None) -> None:
         """Write down how the watch over a model stands; None ends it.

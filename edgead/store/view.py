@@ -149,6 +149,11 @@ class StoreView:
                 self._leave_out(self._outbox, seq, f"record {seq} in the outbox was damaged")
         return rows
 
+    def newest_record(self) -> int:
+        """Number of the newest record in the outbox, as it is now; 0 when it is empty."""
+        with self._reading():
+            return self._outbox.highest()
+
     def outbox_stats(self) -> SpoolStats:
         """Count what waits in the outbox."""
         with self._reading():

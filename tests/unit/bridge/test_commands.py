@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from edgead.bridge.commands import VERBS, Commands, Outgoing, read_command
+from edgead.bridge.commands import MAX_UNDER_WAY, VERBS, Commands, Outgoing, read_command
 from edgead.bridge.topics import CommandAddress, Topics
 from edgead.errors import InvalidInput, StoreError
 
@@ -134,4 +134,57 @@ def test_mqtt5_answers_never_go_where_they_would_speak_in_our_name(topic: str) -
 def test_commands_for_unknown_requests_are_refused_before_anything_is_done() -> None:
     with pytest.raises(InvalidInput):
         read_command(CommandAddress("explode", "1"), b"")
-    assert set(VERBS) == {"ping", "relearn", "mute", "unmute"}
+    of_models = {"sync", "model-install", "model-rollback"}
+    assert set(VERBS) == {"ping", "relearn", "mute", "unmute"} | of_models
+
+
+@pytest.mark.parametrize("payload", [b"pump", b'{"model":"pump"}', b'"pump"', b" pump\n"])
+def test_a_model_can_be_named_bare_or_in_an_object(payload: bytes) -> None:
+    command = read_command(CommandAddress("model-install", "1"), payload)
+    assert (command.model, command.series) == ("pump", "")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"{}",
+        b"a b",
+        b'{"model":"../x"}',
+        b'{"model":"pump","series":"a"}',
+        b'{"model":"pump","for":3}',
+        b"group/g",
+    ],
+)
+def test_what_names_no_model_is_refused(payload: bytes) -> None:
+    with pytest.raises(InvalidInput, match=r"model-rollback: expected a model|payload"):
+        read_command(CommandAddress("model-rollback", "1"), payload)
+
+
+def test_a_model_is_nothing_for_the_other_verbs() -> None:
+    with pytest.raises(InvalidInput, match="expected no model"):
+        read_command(CommandAddress("mute", "1"), b'{"model":"pump"}')
+
+
+def test_a_command_that_goes_on_is_answered_until_its_end() -> None:
+    seen = []
+    commands = desk(sync=seen.append)
+    answers = run(commands, "sync/9", response_topic="reply/to", correlation=b"c")
+    assert told(answers) == [("init", ""), ("executing", "")]
+    further = [
+        commands.tell(seen[0], "executing", "half of it", now_ns=2 * 10**18),
+        commands.tell(seen[0], "successful", "done", now_ns=3 * 10**18),
+    ]
+    assert told(further) == [("executing", "half of it"), ("successful", "done")]
+    assert {(each.topic, each.correlation) for each in further} == {("reply/to", b"c")}
+    assert json.loads(further[1].payload)["ts"] == 3 * 10**12
+    assert commands.tell(seen[0], "failed", "too late", now_ns=4 * 10**18) is None
+    assert commands.counts == {"successful": 1, "failed": 0, "retained": 0}
+
+
+def test_only_so_many_commands_go_on_at_one_time() -> None:
+    commands = desk(sync=lambda command: None)
+    for number in range(MAX_UNDER_WAY):
+        assert told(run(commands, f"sync/{number}"))[-1] == ("executing", "")
+    assert told(run(commands, "sync/more"))[-1][0] == "failed"
+    assert told(run(commands, "ping"))[-1][0] == "failed"

@@ -1,0 +1,315 @@
+"""New models of a group in the engine, the real packages and the real shelf: shadow, activation, watch, roll-back."""
+
+from pathlib import Path
+
+import pytest
+
+from edgead.agent import rollout as rollout_module
+from edgead.agent.groups import MODELS, Groups
+from edgead.agent.rollout import Rollout, Tally, Update, settle_crashes
+from edgead.config import parse
+from edgead.package import read_package
+from edgead.records import Reading
+from edgead.registry.shelf import Shelf
+from edgead.simulate import PUMP, simulate
+from edgead.stream import Engine, SeriesSettings
+from tests import packages
+
+S = 10**9
+T0 = 1_763_750_000 * S
+NAMES = read_package(packages.PUMP).manifest.names
+WINDOW = read_package(packages.PUMP).manifest.window
+V = {number: packages.id_of(number) for number in (1, 2, 3)}
+SHADOW = 60
+NERVOUS = packages.nervous(9)
+NERVOUS_ID = read_package(NERVOUS).manifest.id
+
+CONFIG = """
+[node]
+id = "gw1"
+state_dir = "{state}"
+[uplink]
+shadow = {shadow}
+watch = "10min"
+[[series]]
+topic = "{{machine}}/{{variable}}"
+id = "{{machine}}.{{variable}}"
+[[group]]
+id = "pump1"
+model = "pump"
+variables = {{ {variables} }}
+"""
+
+
+class Device:
+    """An engine with a group, fed one row a second, and its shelf."""
+
+    def __init__(self, state: Path, *, shadow: int = SHADOW) -> None:
+        variables = ", ".join(f'{name} = "pump1.{name}"' for name in NAMES)
+        text = CONFIG.format(state=state, shadow=shadow, variables=variables)
+        self.config = parse(text.encode())
+        self.shelf = Shelf(state / MODELS, trial=lambda data: None)
+        self.rows = {name: column.values for name, column in simulate(PUMP, 3000, seed=21).items()}
+        self.second = 0
+        self.updates: list[Update] = []
+        self.changed: list[set[str]] = []
+        self.saves = 0
+        if not self.shelf.active_id("pump"):
+            self.shelf.propose(packages.variant(1))
+
+    def start(self) -> None:
+        self.updates += settle_crashes(self.config, self.shelf, self.now_ns)
+        self.engine = Engine(self.config.engine)
+        self.groups = Groups(self.config, self.engine)
+        for name in NAMES:
+            self.engine.add(f"pump1.{name}", name, SeriesSettings(allowed_lateness_ns=0), T0)
+        self.rollout = Rollout(
+            self.config,
+            self.engine,
+            self.groups,
+            self.shelf,
+            self.updates.append,
+            self.save,
+            self.changed.append,
+        )
+        self.rollout.begin(self.config, self.now_ns)
+
+    def save(self) -> None:
+        self.saves += 1
+
+    @property
+    def now_ns(self) -> int:
+        return T0 + self.second * S
+
+    def run(self, seconds: int, scale: float = 1.0) -> list[float]:
+        """Feed rows and look, as the agent's loop does; the scores of the group."""
+        scores: list[float] = []
+        for _ in range(seconds):
+            row = self.second % 3000
+            readings = [
+                Reading(f"pump1.{name}", self.now_ns, float(self.rows[name][row]) * scale) for name in NAMES
+            ]
+            verdicts = self.engine.feed(readings, self.now_ns).verdicts
+            scores += [each.score for each in verdicts if each.series_id == "group/pump1"]
+            self.rollout.look(self.now_ns)
+            self.second += 1
+        return scores
+
+    def offer(self, data: bytes) -> None:
+        self.shelf.propose(data)
+        self.rollout.refresh(self.now_ns)
+
+    @property
+    def story(self) -> list[tuple[str, str]]:
+        return [(update.event, update.version) for update in self.updates]
+
+    @property
+    def active(self) -> str:
+        """Version at work, which must be the one on the shelf."""
+        model = self.engine.groups["group/pump1"].model.name
+        assert model == f"pump@{self.shelf.active('pump').manifest.version}"
+        return model
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    device = Device(tmp_path / "state")
+    device.start()
+    device.run(WINDOW)
+    return device
+
+
+def test_a_good_model_takes_over_after_its_shadow_run_without_a_gap_and_is_kept_after_the_watch(
+    device: Device,
+) -> None:
+    device.offer(packages.variant(2))
+    scores = device.run(WINDOW + SHADOW - 2)
+    assert (device.story, device.active) == ([("offered", "1.0.2")], "pump@1.0.1")
+    assert device.rollout.progress("pump") == f"shadow run: {SHADOW - 1} of {SHADOW} rows"
+    scores += device.run(3)
+    assert device.active == "pump@1.0.2"
+    assert len(scores) == WINDOW + SHADOW + 1
+    assert device.saves == 2
+    assert device.groups.models.keys() == {"pump@1.0.2"}
+    assert device.changed == [{"group/pump1"}]
+    assert device.rollout.watched == {"pump": "1.0.2 is watched"}
+    device.run(601)
+    assert device.story == [("offered", "1.0.2"), ("activated", "1.0.2"), ("kept", "1.0.2")]
+    assert (device.engine.shadows, device.rollout.watched, device.shelf.watch("pump")) == ({}, {}, None)
+    done = device.updates[1]
+    assert (done.rows, done.rows_beside, done.alarms, done.id) == (SHADOW, SHADOW, 0, V[2])
+
+
+def test_a_model_that_alarms_too_much_is_rejected_early_with_the_numbers(device: Device) -> None:
+    device.offer(NERVOUS)
+    device.run(WINDOW + 10)
+    assert (device.story[-1], device.active) == (("rejected", "1.0.9"), "pump@1.0.1")
+    assert device.updates[-1].reason == "too many alarms: on 4 of 4 rows, the other model on 0 of 4"
+    assert (device.shelf.candidates(), device.engine.shadows) == ([], {})
+    assert device.shelf.rejections("pump")[0].id == NERVOUS_ID
+
+
+def test_a_fault_of_the_machine_during_the_shadow_run_does_not_speak_against_the_model(
+    device: Device,
+) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW)
+    device.run(40, scale=3.0)
+    device.run(SHADOW)
+    assert device.active == "pump@1.0.2"
+    assert device.updates[-1].alarms > 10
+
+
+def make_bad_on_the_way(device: Device) -> None:
+    """Activate a model that finds everything abnormal, as one would be that is only bad on rows to come."""
+    device.shelf.propose(NERVOUS)
+    device.shelf.accept(
+        "pump",
+        NERVOUS_ID,
+        watch=rollout_module._watch(NERVOUS_ID, V[1], device.now_ns + 600 * S, 0),
+    )
+
+
+def test_an_explosion_of_alarms_in_the_watch_takes_the_model_back(device: Device) -> None:
+    make_bad_on_the_way(device)
+    device.start()
+    device.run(WINDOW)
+    assert device.active == "pump@1.0.9"
+    device.run(10)
+    assert device.active == "pump@1.0.1"
+    assert device.story[-1] == ("rolled-back", "1.0.9")
+    assert "the other model on 0 of" in device.updates[-1].reason
+    assert device.shelf.watch("pump") is None
+    scores = device.run(10)
+    assert max(scores) < 1.0  # its window was full all the time
+    assert len(scores) == 10
+
+
+def test_the_watch_goes_on_after_a_restart(device: Device) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW + SHADOW)
+    device.rollout.leave()
+    device.start()
+    assert device.rollout.watched == {"pump": "1.0.2 is watched"}
+    device.run(700)
+    assert device.story[-1] == ("kept", "1.0.2")
+
+
+def test_a_shadow_run_begins_again_after_a_restart(device: Device) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW + SHADOW - 10)
+    device.rollout.leave()
+    device.start()
+    device.run(WINDOW + SHADOW)
+    assert device.active == "pump@1.0.2"
+
+
+def test_two_ends_without_a_farewell_take_an_active_model_back(device: Device) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW + SHADOW)
+    assert device.active == "pump@1.0.2"
+    device.start()  # killed once
+    assert device.active == "pump@1.0.2"
+    device.start()  # and again
+    assert device.active == "pump@1.0.1"
+    assert device.story[-1] == ("rolled-back", "1.0.2")
+    assert "the process ended 2 times without a farewell" in device.updates[-1].reason
+
+
+def test_two_ends_without_a_farewell_reject_a_candidate(device: Device) -> None:
+    device.offer(packages.variant(2))
+    device.run(5)
+    device.start()
+    assert device.shelf.candidates()
+    device.start()
+    assert (device.shelf.candidates(), device.active) == ([], "pump@1.0.1")
+    assert device.story[-1] == ("rejected", "1.0.2")
+
+
+def test_farewells_and_power_cuts_are_no_crashes(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW + SHADOW)
+    for boot in ("a", "b", "c"):
+        monkeypatch.setattr(rollout_module, "_boot", lambda boot=boot: boot)
+        device.start()  # after a cut
+        device.rollout.leave()
+        device.start()
+    assert device.active == "pump@1.0.2"
+
+
+def test_a_model_of_other_variables_or_damaged_on_disk_is_rejected_with_the_reason(
+    device: Device, tmp_path: Path
+) -> None:
+    device.shelf.propose(packages.variant(2))
+    path = tmp_path / "state" / MODELS / "pump" / f"{V[2]}.zip"
+    path.write_bytes(path.read_bytes()[:-100])
+    device.rollout.refresh(device.now_ns)
+    assert device.story == [("rejected", "1.0.2")]
+    assert device.updates[0].reason
+    assert device.active == "pump@1.0.1"
+
+
+def test_a_newer_candidate_takes_the_place_of_one_in_its_shadow_run(device: Device) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW)
+    device.offer(packages.variant(3))
+    device.run(WINDOW + SHADOW)
+    assert device.story == [("offered", "1.0.2"), ("offered", "1.0.3"), ("activated", "1.0.3")]
+
+
+def test_a_candidate_waits_while_the_last_one_is_watched(device: Device) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW + SHADOW)
+    device.offer(packages.variant(3))
+    assert device.rollout.watched == {"pump": "1.0.2 is watched"}
+    device.run(601)
+    assert device.story[-2:] == [("kept", "1.0.2"), ("offered", "1.0.3")]
+
+
+def test_roll_back_on_request_in_the_watch_and_after_it(device: Device) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW + SHADOW)
+    assert device.rollout.roll_back("pump", device.now_ns) == "pump is 1.0.1 again"
+    assert (device.story[-1], device.active) == (("rolled-back", "1.0.2"), "pump@1.0.1")
+    device.offer(packages.variant(3))
+    device.run(WINDOW + SHADOW + 601)
+    assert device.story[-1] == ("kept", "1.0.3")
+    assert device.rollout.roll_back("pump", device.now_ns) == "pump is 1.0.1 again"
+    assert device.active == "pump@1.0.1"
+
+
+def test_what_nobody_uses_is_taken_without_comparison(device: Device) -> None:
+    other = packages.with_manifest(lambda manifest: manifest.update(name="fan", version="1.0.0"))
+    device.shelf.propose(other)
+    newer = packages.with_manifest(lambda manifest: manifest.update(name="fan", version="1.1.0"))
+    device.offer(newer)
+    assert device.shelf.active("fan").manifest.version == "1.1.0"
+    assert device.updates[-1].reason == "nothing here to compare it with"
+
+
+def test_a_group_that_was_off_for_want_of_a_model_comes_with_the_first_one(tmp_path: Path) -> None:
+    device = Device(tmp_path / "state")
+    path = tmp_path / "state" / MODELS / "pump"
+    for each in path.iterdir():
+        each.unlink()
+    device.start()
+    assert "group/pump1" not in device.engine.groups
+    device.offer(packages.variant(1))
+    assert device.active == "pump@1.0.1"
+    assert device.changed == [{"group/pump1"}]
+
+
+@pytest.mark.parametrize(
+    ("tally", "explodes"),
+    [
+        (Tally(1000, 10, 1000, 0), False),
+        (Tally(1000, 11, 1000, 0), True),
+        (Tally(1000, 70, 1000, 20), False),
+        (Tally(1000, 71, 1000, 20), True),
+        (Tally(100, 3, 0, 0), False),
+        (Tally(1000, 40, 500, 5), False),  # a model of half the step: twice the rows
+        (Tally(1000, 41, 500, 5), True),
+    ],
+)
+def test_what_an_explosion_is(tally: Tally, explodes: bool) -> None:
+    assert bool(tally.explosion(1000, 3.0)) is explodes
