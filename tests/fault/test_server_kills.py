@@ -16,6 +16,8 @@ from tests.served import ModelServer, machine, status_of, write_table
 SEED = 6
 #: Of both kinds together.
 KILLS = 50 if os.environ.get("EDGEAD_SOAK") else 5
+#: Trainings that may wait at a time.
+HEAP = 4
 #: A job takes about so long on an idle machine, most of it a training.
 LONGEST_S = 4.0
 
@@ -33,6 +35,8 @@ def test_every_job_ends_and_no_result_is_lost(tmp_path: Path):
         assert status_of(server.wait(f"models/{ready}")) == "READY"
         models = [ready]
         for kill in range(KILLS):
+            if len(models) > HEAP:
+                server.wait(f"models/{models[-HEAP]}", seconds=600)
             models.append(server.train())
             asked = [server.detect(ready, first=first) for first in (50, 300)]
             found |= {result: {} for result in asked}
