@@ -30,6 +30,8 @@ from edgead.errors import ConfigError
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_BLOCKS = 10_000
 _TLS_PORT = 8883
+#: Keys of ``[server]`` that name a folder.
+SERVER_FOLDERS = ("repository", "repository_keys")
 #: Folder of config fragments that came over the uplink, in the state directory, and how many are read.
 FRAGMENTS = "uplink/config"
 MAX_FRAGMENTS = 32
@@ -241,7 +243,7 @@ def _resolved(config: Config, base: Path, port_given: bool) -> Config:
 def _server_beside(base: Path, server: ServerConfig) -> ServerConfig:
     return replace(
         server,
-        **{name: _beside(base, getattr(server, name)) for name in SERVER_FILES},
+        **{name: _beside(base, getattr(server, name)) for name in (*SERVER_FILES, *SERVER_FOLDERS)},
         data_roots=tuple(_beside(base, folder) for folder in server.data_roots),
         blob_folders={url: _beside(base, folder) for url, folder in server.blob_folders.items()},
     )

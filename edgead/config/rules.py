@@ -109,7 +109,12 @@ def _check_server(server: ServerConfig, mistakes: Mistakes) -> None:
         if file and not _is_file(Path(file)):
             sentence = f" = {show(file)}: no such file, expected one that can be read"
             mistakes.add(f"server.{name}", sentence)
-    folders = {"server.data_roots": server.data_roots, "server.blob_folders": server.blob_folders.values()}
+    folders = {
+        "server.data_roots": server.data_roots,
+        "server.blob_folders": server.blob_folders.values(),
+        "server.repository": [server.repository] * bool(server.repository),
+        "server.repository_keys": [server.repository_keys] * bool(server.repository_keys),
+    }
     for path, names in folders.items():
         for folder in names:
             if not _is_folder(Path(folder)):

@@ -276,6 +276,13 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         Bytes of loaded models that are kept for the next call.
     shared_models : bool
         Every client sees the models of all, instead of its own.
+    repository, repository_keys : str
+        Folder of the signed repository that is served, and of the keys that release this server's models into it;
+        "" = none.
+    repository_open : bool
+        Serve the repository without keys.
+    publishers : list of str
+        Clients that may release models.
     """
 
     host: Host = "127.0.0.1"
@@ -325,6 +332,12 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     )
     model_memory: Annotated[int, _size(2**20, 'a size of at least 1MiB, e.g. "64MiB"')] = 64 * 2**20
     shared_models: Switch = False
+    repository: FilePath = ""
+    repository_keys: FilePath = ""
+    repository_open: Switch = False
+    publishers: Annotated[
+        tuple[str, ...], Meta(max_length=1000, description='a list of clients, e.g. ["factory"]')
+    ] = ()
 
 
 class SeriesConfig(Section, frozen=True, kw_only=True):

@@ -31,6 +31,8 @@ class ServerContext:
         Called once in the server's loop: before the first request, and after the last (in reverse order).
     open_prefixes : list of str
         Paths that need no key; whoever adds one answers for what lies below.
+    device_keys : list of callable
+        Each tells whether a key is a device's; devices may read the repository of models.
     problems : dict of str to callable
         Name -> what keeps the server from being ready ("" = nothing).
     in_flight : int
@@ -48,6 +50,7 @@ class ServerContext:
     at_start: list[Step] = field(default_factory=list)
     at_stop: list[Step] = field(default_factory=list)
     open_prefixes: list[str] = field(default_factory=list)
+    device_keys: list[Callable[[str], bool]] = field(default_factory=list)
     problems: dict[str, Callable[[], str]] = field(default_factory=dict)
     in_flight: int = 0
     stopping: bool = False

@@ -132,7 +132,7 @@ class Shield:
             return ""
         if (problem := keys.look(time.monotonic())) is not None:
             tell_reload(problem, keys.clients)
-        client = keys.client_of(_presented_key(headers))
+        client = keys.client_of(presented_key(headers))
         if client is None:
             raise self._refused("key", GatewayError(401, _DENIED, headers={"www-authenticate": _SCHEME}))
         return client
@@ -292,7 +292,8 @@ def _usual(path: str) -> str:
     return path.lower() if _STATELESS.match(path) else path
 
 
-def _presented_key(headers: dict[bytes, bytes]) -> str:
+def presented_key(headers: dict[bytes, bytes]) -> str:
+    """The key a request carries, in either header; "" = none."""
     key = headers.get(KEY_HEADER)
     if key is None:
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
