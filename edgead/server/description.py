@@ -16,13 +16,14 @@ VERSIONS = {"v1.1": "", "v1.0": "V1.0."}
 #: Answers that the gateway gave and the documents leave out.
 GATEWAY = {
     "401": "No key, or a wrong one.",
-    "403": "Refused to a page of another site.",
-    "404": "No such path, or no such model or result.",
+    "403": "Refused to a page of another site, or a source that this server may not read.",
+    "404": "No such path, model or result.",
     "405": "Not by this method.",
     "408": "The body came too slowly.",
     "429": "Too many calls; Retry-After says when to come again.",
 }
-_NOT_FOUND_BY_SERVICE = ("modelId", "resultId")
+#: Told by the service as well, in its own shape.
+_BY_BOTH = ("403", "404")
 
 
 def describe() -> dict[str, Any]:
@@ -84,7 +85,7 @@ def _renamed(node: Any, prefix: str, key: str = "") -> Any:
 
 def _add_gateway(path: str, operation: dict[str, Any]) -> None:
     for status, description in GATEWAY.items():
-        if status == "404" and any(name in path for name in _NOT_FOUND_BY_SERVICE):
-            continue  # the default answer tells it
-        schema = {"$ref": "#/definitions/GatewayError"}
+        # what may come from the gateway and from the service has either shape, which Swagger 2.0 cannot say
+        both = status in _BY_BOTH and "/timeseries/" not in path
+        schema = {"type": "object"} if both else {"$ref": "#/definitions/GatewayError"}
         operation["responses"].setdefault(status, {"description": description, "schema": schema})
