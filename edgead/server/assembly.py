@@ -28,6 +28,7 @@ def prepare_jobs(context: ServerContext) -> None:
     async def start() -> None:
         context.jobs = await asyncio.to_thread(make_jobs, context.settings)
         await asyncio.to_thread(context.jobs.start)
+        context.problems["jobs"] = lambda: context.jobs.problem
 
     async def stop() -> None:
         await asyncio.to_thread(context.jobs.stop)

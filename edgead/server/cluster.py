@@ -15,7 +15,7 @@ from edgead.errors import InvalidInput
 from edgead.server import orders
 from edgead.server.launch import LOOK_S, ProcessLauncher, Tell, WorkerDied
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger("edgead")
 
 _CONNECT_S = 10
 #: Seconds to the next try while nobody answers or nobody works, at most.
@@ -61,7 +61,7 @@ class ClusterLauncher:
                 try:
                     return self._outcome(client, future, unwanted)
                 except _SchedulerGone:
-                    _log.warning("the scheduler %s does not answer; the job is given again", self._address)
+                    log.warning("the scheduler is lost, the job is given again", extra=self._fields())
                 finally:
                     _let_go(future)
         finally:
@@ -104,10 +104,13 @@ class ClusterLauncher:
                     self._client.subscribe_topic(_TOPIC, self._hear)
                     return self._client
                 except (OSError, ValueError, TypeError) as error:
-                    _log.warning("no Dask scheduler answers at %s: %s", self._address, error)
+                    log.warning("no Dask scheduler answers", extra=self._fields(str(error)))
             unwanted.wait(pause)
             pause = min(2 * pause, _PATIENCE_S)
         return None
+
+    def _fields(self, reason: str = "") -> dict[str, dict[str, str]]:
+        return {"fields": {"address": self._address, **({"reason": reason} if reason else {})}}
 
     def _hear(self, event: tuple[float, Any]) -> None:
         """What a job told on its way."""
@@ -129,7 +132,7 @@ def _let_go(future: Any) -> None:
     try:
         future.cancel()
     except Exception as error:  # the client's many, when the scheduler has gone
-        _log.debug("%s", error)
+        log.debug("a task is not let go", extra={"fields": {"reason": str(error)}})
 
 
 def run_there(order: bytes) -> bytes:

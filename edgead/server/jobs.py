@@ -32,7 +32,7 @@ from edgead.server.wire import time_text_ns
 from edgead.server.work import UNEXPECTED
 from edgead.store.jobs import JobStore, Kind, ModelRow, Queued, ResultRow
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger("edgead")
 
 #: Seconds between two sweeps of expired results, and between two tries to save an outcome.
 SWEEP_S = 60.0
@@ -145,11 +145,14 @@ class Jobs:
         self._under_way: dict[str, tuple[Queued, threading.Event]] = {}
         self._turns: Counter[str] = Counter()  # when each client's job was begun last
         self._begun = itertools.count(1)
+        self._trouble = ""
         self._stopping = False
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Take up what the last process left, and begin to work."""
+        for notice in self.store.notices:
+            log.error(notice)
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(parents=True, mode=0o700)
         self.shelf.sweep(row.id for row in self.store.models())
@@ -161,6 +164,11 @@ class Jobs:
             for _ in range(self.quotas.at_a_time):
                 self._begin_thread(self._serve, kind)
         self._begin_thread(self._sweep)
+
+    @property
+    def problem(self) -> str:
+        """Why jobs cannot go on just now; "" when they can."""
+        return self._trouble
 
     def stop(self) -> None:
         """End the jobs under way, which are begun again at the next start, and let go of everything."""
@@ -320,7 +328,7 @@ class Jobs:
             except (
                 Exception
             ):  # a fault of ours must not end the thread: the job is told as FAILED and the next begun
-                _log.exception("job %s", job.id)
+                log.exception("the server failed over a job", extra={"fields": {"job": job.id}})
                 self._save(self._fail, job, UNEXPECTED, "the server failed over this job; its log says where")
             finally:
                 with self._turn:
@@ -346,10 +354,12 @@ class Jobs:
             busy = Counter(job.client for job, _ in self._under_way.values() if job.kind == kind)
             for job in sorted(waiting, key=lambda job: (busy[job.client], self._turns[job.client])):
                 if self.store.begin(job, self._now_ns()):
+                    self._trouble = ""
                     self._turns[job.client] = next(self._begun)
                     return msgspec.structs.replace(job, attempts=job.attempts + 1)
         except StoreError as error:
-            _log.error("%s", error)
+            self._trouble = str(error)
+            log.error("no job can be begun", extra={"fields": {"reason": str(error)}})
             self._turn.wait(SAVE_AGAIN_S)
         return None
 
@@ -373,14 +383,16 @@ class Jobs:
             if isinstance(outcome, orders.Trained):
                 read_package(outcome.package)
         except WorkerDied as error:
-            if error.log:
-                _log.warning("job %s: %s\n%s", job.id, error, error.log)
+            fields = {"job": job.id, "reason": str(error), "log": error.log}
+            log.warning("a job's process died", extra={"fields": fields})
             self._save(self._again, job, job.attempts, str(error))
             return
         except ModelPackageError as error:
             outcome = orders.Failed(UNEXPECTED, f"the package of the model: {error}")
         if outcome is not None:
             self._save(self._finish, job, outcome, diagnostics)
+            ended = f"{outcome.code}: {outcome.message}" if isinstance(outcome, orders.Failed) else "READY"
+            log.info("job ended", extra={"fields": {"kind": job.kind, "job": job.id, "outcome": ended}})
         elif self._stopping:
             self.store.requeue(job, self._now_ns(), attempts=job.attempts - 1)
 
@@ -464,12 +476,15 @@ class Jobs:
         """Save what became of a job, as often as the disk refuses; at a stop the next start begins it again."""
         while True:
             try:
-                return save(*given)
+                save(*given)
+                self._trouble = ""
+                return
             except (StoreError, ModelPackageError) as error:
-                _log.error("what became of a job cannot be saved, trying again: %s", error)
+                self._trouble = str(error)
+                log.error("the end of a job cannot be saved yet", extra={"fields": {"reason": str(error)}})
                 with self._turn:
                     if self._stopping:
-                        return None
+                        return
                     self._turn.wait(SAVE_AGAIN_S)
 
     def _sweep(self) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgead.errors import ModelPackageError
+from edgead.errors import InvalidInput, ModelPackageError
 from edgead.multivariate import ModelSpec, Scorer
 from edgead.package import Manifest, read_package
 from edgead.registry import Registry, read_package_file
@@ -93,13 +93,18 @@ class Shelf:
 
         Raises
         ------
+        InvalidInput
+            ``ModelNotExist``.
         ModelPackageError
-            If there is none.
+            If the disk refuses.
         """
         installed = self.installed().get(model_id)
         if installed is not None:
             return Registry(self._installed).read(installed.manifest.name, installed.manifest.id)
-        return read_package_file(self._path(model_id))
+        path = self._path(model_id)
+        if not path.exists():
+            raise InvalidInput("The model does not exist.", code="ModelNotExist")
+        return read_package_file(path)
 
     def drop(self, model_id: str) -> None:
         """Forget the package of a model, if there is one."""

@@ -19,6 +19,8 @@ from edgead.server import orders
 
 #: Before every message: its length.
 HEADER = struct.Struct("<Q")
+#: Whoever waits for an answer comes before a job.
+NICE = 5
 
 
 def main() -> int:
@@ -26,6 +28,7 @@ def main() -> int:
     stdin = sys.stdin.buffer
     order = orders.decode_order(_exactly(stdin, HEADER.unpack(_exactly(stdin, HEADER.size))[0]))
     threading.Thread(target=_end_with, args=(stdin,), daemon=True).start()
+    os.nice(NICE)
     limit = order.limits.memory_bytes
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
