@@ -39,6 +39,7 @@ class Asked(NamedTuple):
     budget: float
     time: str | None
     interval: int | None
+    device: str
 
 
 @click.command(short_help="Train a model of many variables, or of any one.")
@@ -79,6 +80,13 @@ class Asked(NamedTuple):
 )
 @click.option("--time", metavar="COLUMN", help="Column of the times of a table [found by name].")
 @click.option("--interval", type=DURATION, help="Spacing of the rows of a table without times.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where torch computes; auto: the GPU when there is one.",
+)
 @click.pass_context
 def train(context: click.Context, /, source: str | None, **given: Any) -> None:
     """Train a model on normal operation and write it as a package that a device can install.
@@ -184,6 +192,7 @@ def _options(asked: Asked) -> "Options":
         seed=asked.seed,
         budget=asked.budget / 1000.0,
         align=policy,
+        device=asked.device,
     )
 
 

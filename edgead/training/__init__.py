@@ -20,6 +20,7 @@ from edgead.onnx import Session
 from edgead.package import SelfTest, Training, read_package, self_test, write_package
 from edgead.training import calibrate as calibration
 from edgead.training import network
+from edgead.training.backends import choose_device
 from edgead.training.export import check_parity, to_onnx
 from edgead.training.fit import Progress
 
@@ -47,6 +48,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         Told to the device.
     units : dict of str to str
         Units by variable.
+    device : {"auto", "cpu", "cuda"}
+        Where torch computes; auto: the GPU when there is one.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     budget: float = 0.001
     align: AlignPolicy = AlignPolicy()
     units: dict[str, str] = {}
+    device: str = "auto"
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -177,7 +181,9 @@ def train(table: Table, options: Options, *, created: str, progress: Progress | 
     rows = table.rows
     scaler = scaling(rows)
     z = scaled(rows, scaler)
-    settings = calibration.Settings(options.budget, options.epochs, options.seed, progress)
+    settings = calibration.Settings(
+        options.budget, options.epochs, options.seed, progress, device=choose_device(options.device)
+    )
     with torch.random.fork_rng(devices=[]):
         found = calibration.calibrate(z, seen_window(len(z), options.window), settings)
     spec = ModelSpec(

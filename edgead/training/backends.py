@@ -1,6 +1,8 @@
 """The two backends of `network`: torch tensors, and nodes of an ONNX graph."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,15 +11,75 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edgead.errors import InvalidInput
+
 #: Operator set of the exported graph; onnxruntime 1.19 and newer read it.
 OPSET = 17
 
 
+def choose_device(asked: str = "auto") -> str:
+    """Where torch computes: ``"cuda"`` when there is a GPU, else ``"cpu"``.
+
+    Parameters
+    ----------
+    asked : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+
+    Raises
+    ------
+    InvalidInput
+        If a GPU is asked for and torch sees none.
+    """
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise InvalidInput("device = 'cuda': torch sees no GPU here; 'cpu' and 'auto' need none")
+    return "cuda" if there and asked != "cpu" else "cpu"
+
+
+@contextmanager
+def deterministic(device: str) -> Iterator[None]:
+    """The same answers each time on one kind of GPU, in whole float32; the CPU gives them anyway.
+
+    Notes
+    -----
+    What has to be switched is told in torch's notes on reproducibility; cuBLAS reads its variable when it is loaded.
+    """
+    if device == "cpu":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.allow_tf32
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
 class TorchOps:
-    """`network.Ops` on torch tensors."""
+    """`network.Ops` on torch tensors.
+
+    Parameters
+    ----------
+    device : str
+        Where they lie: ``"cpu"``, ``"cuda"``.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+
+    def tensor(self, value: NDArray[Any]) -> torch.Tensor:
+        """An array as a tensor on the device."""
+        return torch.as_tensor(np.ascontiguousarray(value)).to(self.device)
+
+    def array(self, x: torch.Tensor) -> NDArray[Any]:
+        """A tensor of the device as an array."""
+        return np.asarray(x.detach().cpu().numpy())
 
     def constant(self, name: str, value: NDArray[Any]) -> torch.Tensor:
-        return torch.as_tensor(np.ascontiguousarray(value))
+        return self.tensor(value)
 
     def rows(self, x: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         return x[start:stop]

@@ -4,8 +4,8 @@ Training rows are cut into contiguous folds; each fold is judged by parts fitted
 is judged as a new one will be.  The parts of the final network are then fitted on all rows.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from edgead.training import fit
 from edgead.training import network as net
-from edgead.training.backends import TorchOps
+from edgead.training.backends import TorchOps, deterministic
 
 FOLDS = 4
 #: The quantile of a part's normal values that counts 1.
 UNIT_QUANTILE = 0.995
 CHUNK_ROWS = 4096
+Judge = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 #: The local part has its vote already; alone it alarms only so many times beyond its own edge.  Measured on the
 #: labelled recordings: without it alarms of the local part alone cost 0.006 of the mean VUS-PR.
 LOCAL_MARGIN = 1.5
@@ -66,94 +67,103 @@ def folds(rows: int, start: int, gap: int) -> Iterator[tuple[NDArray[np.bool_], 
         yield fitted, slice(first, last)
 
 
-def in_chunks(z: net.Array, lead: int, judge: Callable[[torch.Tensor], net.Array]) -> net.Array:
+def in_chunks(ops: TorchOps, z: net.Array, lead: int, judge: Judge) -> list[net.Array]:
     """Apply a function that needs `lead` earlier rows, a chunk of rows at a time."""
     out = []
     for start in range(lead, len(z), CHUNK_ROWS):
-        out.append(judge(torch.as_tensor(z[start - lead : start + CHUNK_ROWS])))
-    return np.concatenate(out)
+        with torch.no_grad():
+            out.append([ops.array(x) for x in judge(ops.tensor(z[start - lead : start + CHUNK_ROWS]))])
+    return [np.concatenate(parts) for parts in zip(*out, strict=True)]
 
 
 def judge_table(constants: net.Constants, z: net.Array) -> tuple[net.Array, net.Array]:
     """Joined and local votes of every row that ends a whole window."""
+    ops = TorchOps()
 
-    def judge(part: torch.Tensor) -> net.Array:
-        out = net.judge(TorchOps(), constants, part)
-        return np.stack([out.joined.numpy(), out.local.numpy()], 1)
+    def judge(part: torch.Tensor) -> list[torch.Tensor]:
+        out = net.judge(ops, constants, part)
+        return [out.joined, out.local]
 
-    votes = in_chunks(z, constants.layout.window - 1, judge)
-    return votes[:, 0], votes[:, 1]
+    joined, local = in_chunks(ops, z, constants.layout.window - 1, judge)
+    return joined, local
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train: alarm budget as a share of normal rows, most epochs, seed, progress, parts that vote."""
+    """How to train: alarm budget as a share of normal rows, epochs, seed, progress, parts that vote, torch's device."""
 
     budget: float = 0.001
     epochs: int = 12
     seed: int = 0
     progress: fit.Progress | None = None
     parts: tuple[str, ...] = net.PARTS
+    device: str = "cpu"
 
 
 def _forecast(
-    layout: net.Layout, table: net.Array, z: net.Array, rows: NDArray[np.bool_], settings: Settings
+    ops: TorchOps, table: net.Array, z: net.Array, rows: NDArray[np.bool_], settings: Settings
 ) -> net.Forecast:
     linear = fit.fit_linear(table[rows], z[rows])
     return fit.fit_correction(
-        table[rows], z[rows], linear, epochs=settings.epochs, seed=settings.seed, progress=settings.progress
+        ops,
+        table[rows],
+        z[rows],
+        linear,
+        epochs=settings.epochs,
+        seed=settings.seed,
+        progress=settings.progress,
     )
 
 
-def _both_errors(layout: net.Layout, model: net.Forecast, z: torch.Tensor) -> net.Array:
-    with torch.no_grad():
-        pair = net.forecast_errors(TorchOps(), layout, model, z)
-    return np.stack([x.numpy() for x in pair], 1)
+def _bank_squares(
+    ops: TorchOps, layout: net.Layout, bank: net.Bank, features: torch.Tensor
+) -> list[torch.Tensor]:
+    return [net.bank_squares(ops, layout, bank, "bank", features)]
 
 
-def _bank_squares(layout: net.Layout, bank: net.Bank, features: torch.Tensor) -> net.Array:
-    squares: net.Array = net.bank_squares(TorchOps(), layout, bank, "bank", features).numpy()
-    return squares
-
-
-def _held_errors(layout: net.Layout, z: net.Array, settings: Settings) -> tuple[net.Array, net.Array]:
+def _held_errors(
+    ops: TorchOps, layout: net.Layout, z: net.Array, settings: Settings
+) -> tuple[net.Array, net.Array]:
     """Held-back errors of the linear and of the corrected forecast, rows span .. n-1."""
-    table, span = fit.lag_table(layout, z), layout.span
-    quiet = Settings(settings.budget, settings.epochs, settings.seed)
+    table, span = fit.lag_table(ops, layout, z), layout.span
+    quiet = replace(settings, progress=None)
     linear, errors = np.zeros_like(z), np.zeros_like(z)
     for fitted, judged in folds(len(z), span, layout.long):
-        model = _forecast(layout, table, z, fitted, quiet)
+        model = _forecast(ops, table, z, fitted, quiet)
         lead = z[max(judged.start - span, 0) : judged.stop]
-        both = in_chunks(lead, span, partial(_both_errors, layout, model))
-        first = max(judged.start, span)
-        linear[first : judged.stop], errors[first : judged.stop] = both[:, 0], both[:, 1]
+        first = slice(max(judged.start, span), judged.stop)
+        linear[first], errors[first] = in_chunks(
+            ops, lead, span, partial(net.forecast_errors, ops, layout, model)
+        )
     return linear[span:], errors[span:]
 
 
-def _features(layout: net.Layout, z: net.Array) -> tuple[net.Array, net.Array]:
+def _features(ops: TorchOps, layout: net.Layout, z: net.Array) -> tuple[net.Array, net.Array]:
     """Level and shape features, the last of each for the last row."""
-    ops = TorchOps()
-    level = in_chunks(z, layout.long - 1, lambda x: net.level_features(ops, layout, x).numpy())
-    shape = in_chunks(z, layout.spectrum - 1, lambda x: net.shape_features(ops, layout, x).numpy())
+    (level,) = in_chunks(ops, z, layout.long - 1, lambda x: [net.level_features(ops, layout, x)])
+    (shape,) = in_chunks(ops, z, layout.spectrum - 1, lambda x: [net.shape_features(ops, layout, x)])
     return level, shape
 
 
-def _held_bank(layout: net.Layout, features: net.Array, numbers: int, last: int, rows: int) -> net.Array:
+def _held_bank(
+    ops: TorchOps, layout: net.Layout, features: net.Array, numbers: int, last: int, rows: int
+) -> net.Array:
     """Held-back bank part of the last `rows` rows, shape (rows, 1)."""
-    ops, out = TorchOps(), np.zeros((len(features), 1), np.float32)
+    out = np.zeros((len(features), 1), np.float32)
     for fitted, judged in folds(len(features), 0, layout.long):
         bank = fit.fit_bank(features[fitted], numbers)
-        squares = in_chunks(features[judged], 0, partial(_bank_squares, layout, bank))
+        (squares,) = in_chunks(ops, features[judged], 0, partial(_bank_squares, ops, layout, bank))
         out[judged] = np.sqrt(squares.mean(1, keepdims=True))
-    part = net.trailing_mean(ops, torch.as_tensor(out[-(rows + last - 1) :]), last, 1)
-    return np.asarray(part.numpy())
+    return ops.array(net.trailing_mean(ops, ops.tensor(out[-(rows + last - 1) :]), last, 1))
 
 
-def _correlation_normal(layout: net.Layout, z: net.Array) -> tuple[net.Array, net.Array, net.Array]:
+def _correlation_normal(
+    ops: TorchOps, layout: net.Layout, z: net.Array
+) -> tuple[net.Array, net.Array, net.Array]:
     """Mean and spread of running correlations in normal operation, and each window's greatest change."""
     ends = np.unique(np.linspace(layout.correlation, len(z), 400).astype(int))
-    ops = TorchOps()
-    seen = np.stack([net.correlations(ops, layout, torch.as_tensor(z[:e])).numpy() for e in ends])
+    recent = (ops.tensor(z[e - layout.correlation : e]) for e in ends.tolist())
+    seen = np.stack([ops.array(net.correlations(ops, layout, part)) for part in recent])
     mean, spread = seen.mean(0), seen.std(0) + 0.1
     change = np.sqrt((((seen - mean) / spread) ** 2).mean(2)).max(1)
     return mean.astype(np.float32), spread.astype(np.float32), change
@@ -169,18 +179,17 @@ class _Held:
     parts: net.Array
 
 
-def _hold_back(layout: net.Layout, z: net.Array, settings: Settings) -> _Held:
+def _hold_back(ops: TorchOps, layout: net.Layout, z: net.Array, settings: Settings) -> _Held:
     rows = len(z) - layout.window + 1
-    level, shape = _features(layout, z)
+    level, shape = _features(ops, layout, z)
     banks = [
-        _held_bank(layout, level, fit.LEVEL_NUMBERS, net.SHORT, rows),
-        _held_bank(layout, shape, fit.SHAPE_NUMBERS, net.SHAPE_ROWS, rows),
+        _held_bank(ops, layout, level, fit.LEVEL_NUMBERS, net.SHORT, rows),
+        _held_bank(ops, layout, shape, fit.SHAPE_NUMBERS, net.SHAPE_ROWS, rows),
     ]
-    linear, errors = _held_errors(layout, z, settings)
-    normal = fit.fit_errors(layout, linear, errors)
-    ops = TorchOps()
-    squares = net.error_squares(ops, layout, normal, torch.as_tensor(linear), torch.as_tensor(errors), rows)
-    parts = [net.part_of(ops, square).numpy() for square in squares]
+    linear, errors = _held_errors(ops, layout, z, settings)
+    normal = fit.fit_errors(ops, layout, linear, errors)
+    squares = net.error_squares(ops, layout, normal, ops.tensor(linear), ops.tensor(errors), rows)
+    parts = [ops.array(net.part_of(ops, square)) for square in squares]
     return _Held(normal, level, shape, np.concatenate(parts + banks, 1))
 
 
@@ -194,26 +203,31 @@ def calibrate(z: net.Array, window: int, settings: Settings | None = None) -> Ca
     window : int, 28..2880
         Rows the network sees.
     settings : Settings, optional
-        Alarm budget, epochs, seed.
+        Alarm budget, epochs, seed, device.
 
     Returns
     -------
     Calibrated
     """
     settings = settings or Settings()
-    layout = net.Layout(window, z.shape[1])
-    held = _hold_back(layout, z, settings)
+    layout, ops = net.Layout(window, z.shape[1]), TorchOps(settings.device)
+    with deterministic(settings.device):
+        return _calibrate(ops, layout, z, settings)
+
+
+def _calibrate(ops: TorchOps, layout: net.Layout, z: net.Array, settings: Settings) -> Calibrated:
+    held = _hold_back(ops, layout, z, settings)
     medians = np.median(held.parts, 0).astype(np.float32)
     units = (np.quantile(held.parts, UNIT_QUANTILE, axis=0) - medians + 1e-6).astype(np.float32)
     caps = np.where(np.isin(net.PARTS, settings.parts), net.CAPS, 0.0).astype(np.float32)
     counted = np.clip((held.parts - medians) / units, 0.0, None)
     joined = (np.minimum(counted, caps) ** net.POWER).mean(1) ** (1.0 / net.POWER)
     local = counted[:, net.PARTS.index("local")]
-    mean, spread, change = _correlation_normal(layout, z)
+    mean, spread, change = _correlation_normal(ops, layout, z)
     whole = np.arange(len(z)) >= layout.span
     constants = net.Constants(
         layout,
-        _forecast(layout, fit.lag_table(layout, z), z, whole, settings),
+        _forecast(ops, fit.lag_table(ops, layout, z), z, whole, settings),
         held.errors,
         fit.fit_bank(held.level, fit.LEVEL_NUMBERS),
         fit.fit_bank(held.shape, fit.SHAPE_NUMBERS),

@@ -24,10 +24,10 @@ STEPS_PER_EPOCH, BATCH = 25, 256
 LEVEL_NUMBERS, SHAPE_NUMBERS, BANK_WINDOWS = 60_000, 150_000, 600
 
 
-def lag_table(layout: net.Layout, z: net.Array) -> net.Array:
+def lag_table(ops: TorchOps, layout: net.Layout, z: net.Array) -> net.Array:
     """Inputs of the forecast for every row; rows before `span` are zero."""
     out = np.zeros((len(z), layout.variables * len(layout.ranges)), np.float32)
-    out[layout.span :] = net.lag_features(TorchOps(), layout, torch.as_tensor(z)).numpy()
+    out[layout.span :] = ops.array(net.lag_features(ops, layout, ops.tensor(z)))
     return out
 
 
@@ -46,6 +46,7 @@ def _split(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def fit_correction(
+    ops: TorchOps,
     features: net.Array,
     targets: net.Array,
     linear: net.Forecast,
@@ -69,30 +70,31 @@ def fit_correction(
     torch.nn.init.zeros_(layers[-1].weight)
     torch.nn.init.zeros_(layers[-1].bias)
     model = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2])
-    draw = torch.Generator().manual_seed(seed)
-    x, y = torch.as_tensor(features), torch.as_tensor((errors / scale).astype(np.float32))
+    model.to(ops.device)
+    draw = torch.Generator().manual_seed(seed)  # on the CPU whatever the device: the same batches
+    x, y = ops.tensor(features), ops.tensor((errors / scale).astype(np.float32))
     learn, held = _split(len(x))
-    held = held[torch.randperm(len(held), generator=draw)[:2000]]
+    held = held[torch.randperm(len(held), generator=draw)[:2000]].to(ops.device)
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=1e-3)
     loss_of = torch.nn.functional.smooth_l1_loss
-    best, kept, waited = float(loss_of(torch.zeros_like(y[held]), y[held])), None, 0
+    best, kept, waited = float(ops.array(loss_of(torch.zeros_like(y[held]), y[held]))), None, 0
     for epoch in range(1, epochs + 1):
         seen = 0.0
         for _ in range(STEPS_PER_EPOCH):
-            batch = learn[torch.randint(0, len(learn), (BATCH,), generator=draw)]
+            batch = learn[torch.randint(0, len(learn), (BATCH,), generator=draw)].to(ops.device)
             loss = loss_of(model(x[batch]), y[batch])
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
-            seen += float(loss.detach())
+            seen += float(ops.array(loss))
         with torch.no_grad():
-            now = float(loss_of(model(x[held]), y[held]))
+            now = float(ops.array(loss_of(model(x[held]), y[held])))
         if progress is not None:
             progress(epoch, seen / STEPS_PER_EPOCH, now)
         waited += 1
         if now < best:
             best, waited = now, 0
-            kept = [(a.weight.detach().T.numpy().copy(), a.bias.detach().numpy().copy()) for a in layers]
+            kept = [(ops.array(a.weight).T.copy(), ops.array(a.bias).copy()) for a in layers]
         if waited >= patience:
             break
     if kept is None:
@@ -109,7 +111,7 @@ def fit_bank(features: net.Array, numbers: int) -> net.Bank:
     return net.Bank(mean, scale, ((chosen - mean) / scale).astype(np.float32))
 
 
-def fit_errors(layout: net.Layout, linear: net.Array, errors: net.Array) -> net.Errors:
+def fit_errors(ops: TorchOps, layout: net.Layout, linear: net.Array, errors: net.Array) -> net.Errors:
     """What is normal for held-back forecast errors (rows, variables)."""
     typical = np.maximum(np.abs(errors).mean(0), 1e-3).astype(np.float32)
     deviation = np.sqrt((linear.astype(np.float64) ** 2).mean(0) + 1e-3)
@@ -117,7 +119,7 @@ def fit_errors(layout: net.Layout, linear: net.Array, errors: net.Array) -> net.
     shared = unit.T @ unit / len(unit) + WHITEN_RIDGE * np.eye(layout.variables)
     precision = np.linalg.inv(shared)
     whiten = (precision / np.sqrt(np.diag(precision)) / deviation[:, None]).astype(np.float32)
-    local = net.local_errors(TorchOps(), layout, typical, torch.as_tensor(errors)).numpy()
+    local = ops.array(net.local_errors(ops, layout, typical, ops.tensor(errors)))
     return net.Errors(
         scale=((errors**2).mean(0) + 1e-3).astype(np.float32),
         local_scale=((local**2).mean(0) + 1e-3).astype(np.float32),
