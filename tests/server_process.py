@@ -77,12 +77,21 @@ class ServerProcess:
                 stderr=log,
                 env=self._env,
             )
+        try:
+            self.url = self._listening(began)
+        except AssertionError:
+            self.kill()
+            raise
+
+    def _listening(self, began: int) -> str:
         until = time.monotonic() + READY_WITHIN_S
-        while not (told := re.search(rb"listening url=(\S+)", self.log.read_bytes()[began:])):
-            assert self._process.poll() is None, f"the server ended:\n{self.log.read_text()[-3000:]}"
+        while not (
+            told := re.search(rb'listening.*url"?[=:] ?"?(http[^\s"]+)', self.log.read_bytes()[began:])
+        ):
+            assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()[-3000:]}"
             assert time.monotonic() < until, "the server did not listen in time"
             time.sleep(0.02)
-        self.url = told[1].decode()
+        return told[1].decode()
 
     @property
     def port(self) -> int:
