@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING
 import click
 
 from edgead.cli.options import config_option
+from edgead.cli.serve import describe_server
 
 if TYPE_CHECKING:
     from edgead.config import Config, SeriesConfig
+
+#: Parts of a file that say something to an agent; one with [server] and none of them is a server's.
+_OF_AGENT = frozenset({"mqtt", "http", "series", "group", "limits", "store"})
 
 
 @click.command(short_help="Watch the broker and publish anomalies.")
@@ -34,7 +38,7 @@ def run(config_file: str) -> None:
 @click.command(short_help="Check a configuration file.")
 @config_option
 def check(config_file: str) -> None:
-    """Check a configuration file and print what it makes the device do, and what that costs.
+    """Check a configuration file and print what it makes the device or the server do, and what that costs.
 
     Exit code 0: right.  2: wrong, with every mistake in a line of its own.
 
@@ -46,10 +50,14 @@ def check(config_file: str) -> None:
     from edgead.config import load
 
     config = load(config_file)
+    served, of_agent = "server" in config.sections, bool(_OF_AGENT & config.sections)
+    lines, notes = describe_server(config) if served else ([], [])
+    if of_agent or not served:
+        lines, notes = _summary(config) + lines, _notes(config) + notes
     click.echo(f"{config_file}: ok")
-    for line in _summary(config):
+    for line in lines:
         click.echo(f"  {line}")
-    for note in _notes(config):
+    for note in notes:
         click.echo(f"note: {note}")
 
 

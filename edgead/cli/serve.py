@@ -2,9 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from edgead.config import Config
 
 #: Settings that the former container wanted before it started; nothing is licensed or billed here.
 _IGNORED = ("eula", "billing", "apikey")
@@ -74,6 +77,8 @@ def serve(settings: tuple[str, ...], config_file: str | None, **options: Any) ->
     try:
         from edgead.server import ServerSettings, serve
     except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("edgead"):
+            raise
         raise click.UsageError(f"{error.name} is not installed: pip install 'edgead[server]'") from None
     changes = {
         name: value for name, value in options.items() if not (value is None or value is False or value == ())
@@ -81,6 +86,37 @@ def serve(settings: tuple[str, ...], config_file: str | None, **options: Any) ->
     if "state_dir" not in changes and "node" not in config.sections:
         changes["state_dir"] = str(_state_home())
     serve(ServerSettings.of(config, trainer=_trainer(), **changes))
+
+
+def describe_server(config: "Config") -> tuple[list[str], list[str]]:
+    """What a file makes a server do, and what of it may not have been meant.
+
+    Raises
+    ------
+    ConfigError
+        If the keys file is wrong.
+    """
+    from edgead.config.units import show_size
+    from edgead.server.keys import Keys
+    from edgead.server.settings import ServerSettings
+
+    settings = ServerSettings.of(config)
+    keys = Keys(Path(settings.keys_file) if settings.keys_file else None)
+    scheme = "https" if settings.tls_cert else "http"
+    callers = f"{len(keys.clients)} clients with keys" if keys.needed else "anyone, without a key"
+    sources = [*settings.data_roots, *settings.allow_sources]
+    lines = [
+        f"server   {scheme}://{settings.host}:{settings.port}, for {callers}; state in {settings.state_dir}",
+        f"data     {', '.join(sources) or 'none: no data_roots and no allow_sources'}",
+        f"limits   {settings.worker_threads} univariate calls and {settings.jobs} jobs at a time, "
+        f"{settings.max_requests} requests of {show_size(settings.max_buffered)} together",
+    ]
+    notes = []
+    if not (settings.on_this_host_only or keys.needed or settings.without_keys):
+        notes.append(f"server.host = {settings.host!r} is refused without keys_file, or without_keys = true")
+    if not settings.on_this_host_only and keys.needed and not settings.tls_cert:
+        notes.append("keys go over the network in clear: server.tls_cert and server.tls_key would hide them")
+    return lines, notes
 
 
 def _check_settings(settings: tuple[str, ...]) -> None:

@@ -82,7 +82,8 @@ def test_each_profile_passes_edgead_check(edgead, profile: Path):
     ran = edgead("check", "-c", profile)
     assert (ran.code, ran.err) == (0, "")
     assert "note:" not in ran.out
-    assert "plant/{machine}/{variable} (value) as {machine}.{variable}: every 1s" in ran.out
+    watched = "plant/{machine}/{variable} (value) as {machine}.{variable}: every 1s"
+    assert (watched if profile.stem != "server" else "server   http://127.0.0.1:5000") in ran.out
     assert "memory   at most " in ran.out
 
 
