@@ -83,8 +83,8 @@ def test_each_profile_passes_edgead_check(edgead, profile: Path):
     assert (ran.code, ran.err) == (0, "")
     assert "note:" not in ran.out
     watched = "plant/{machine}/{variable} (value) as {machine}.{variable}: every 1s"
-    assert (watched if profile.stem != "server" else "server   http://127.0.0.1:5000") in ran.out
-    assert "memory   at most " in ran.out
+    lines = ["server   http://127.0.0.1:5000"] if profile.stem == "server" else [watched, "memory   at most "]
+    assert all(line in ran.out for line in lines)
 
 
 def test_check_says_what_may_not_have_been_meant(edgead, tmp_path: Path):
