@@ -22,7 +22,7 @@ from edgead.server.sources import Reader, SourceSettings
 TOLD_EPOCHS = 10
 #: Most timestamps of one detection (limit of the service).
 MAX_ROWS = 20_000
-#: Codes of arguments that were already looked at when the order was taken.
+#: Code of what is neither the data's fault nor the client's.
 UNEXPECTED = "UnexpectedError"
 
 Tell = Callable[[orders.Told], None]
@@ -59,6 +59,9 @@ def do(order: orders.Order, folder: Path, tell: Tell) -> orders.Outcome:
         return _detect(order, folder, tell)
     except InvalidInput as error:
         return orders.Failed(error.code, _without_folder(error.message, folder))
+    except ModuleNotFoundError as error:
+        hint = ": pip install 'edgead[train]'" if isinstance(order, orders.TrainOrder) else ""
+        return orders.Failed(UNEXPECTED, f"{error.name} is not installed where the job ran{hint}")
     except MemoryError:
         limit = order.limits.memory_bytes // 2**20
         return orders.Failed(UNEXPECTED, f"it needs more than the {limit} MiB of memory that a job may take")
@@ -72,7 +75,7 @@ def _without_folder(message: str, folder: Path) -> str:
 
 
 def _train(order: orders.TrainOrder, folder: Path, tell: Tell) -> orders.Outcome:
-    trainer = _trainer(order.trainer)
+    trainer: Trainer = importlib.import_module(order.trainer)
     columns = _columns(order, folder, start_ns=order.start_ns)
     table = align(columns, order.align)
     tell(orders.Seen(table.states))
@@ -81,15 +84,6 @@ def _train(order: orders.TrainOrder, folder: Path, tell: Tell) -> orders.Outcome
     trained = trainer.train(table, options, created=order.created, progress=with_epochs.tell)
     with_epochs.finish()
     return orders.Trained(trained.package)
-
-
-def _trainer(module: str) -> Trainer:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise InvalidInput(
-            f"{error.name} is not installed where the job ran: pip install 'edgead[train]'", code=UNEXPECTED
-        ) from None
 
 
 class _Epochs:

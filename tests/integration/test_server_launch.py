@@ -1,0 +1,95 @@
+"""Processes of jobs that die, hang, babble or start others."""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from edgead.server import orders
+from edgead.server.launch import STDERR_BYTES, ProcessLauncher, WorkerDied
+from tests.served import alive
+
+ORDER = orders.DetectOrder(
+    source="x", schema="", sources={}, start_ns=0, end_ns=1, package=b"", limits=orders.Limits(2**30, 60.0)
+)
+READ = "import os, struct, sys; sys.stdin.buffer.read(8); out = int(sys.argv[1]); "
+TELL = (
+    READ + "from edgead.server import orders; say = lambda m: os.write(out, struct.pack('<Q', len(m)) + m); "
+)
+
+
+def run(
+    program: str,
+    order: orders.Order = ORDER,
+    unwanted: threading.Event | None = None,
+    told: list | None = None,
+):
+    launcher = ProcessLauncher((sys.executable, "-c", program))
+    tell = (told if told is not None else []).append
+    return launcher.run(order, tell, unwanted or threading.Event())
+
+
+def test_what_a_job_tells_is_heard_in_order_and_its_outcome_returned():
+    told: list[object] = []
+    epochs = "[say(orders.encode(orders.Epochs(n, 0.5, 0.25, 0.1))) for n in range(1, 4)]; "
+    found = run(TELL + epochs + "say(orders.encode(orders.Failed('NoData', 'none')))", told=told)
+    assert found == orders.Failed("NoData", "none")
+    assert told == [orders.Epochs(n, 0.5, 0.25, 0.1) for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (READ + "sys.exit('torch is angry')", "ended with status 1"),
+        (READ + "os.kill(os.getpid(), 9)", "signal 9 (SIGKILL, as when memory is short)"),
+        (READ + "os.abort()", "signal 6 (SIGABRT)"),
+        (READ + "os.close(out); import time; time.sleep(60)", "stopped telling"),
+        (READ + "os.write(out, struct.pack('<Q', 3) + b'abc')", "what nobody understands"),
+        (READ + "os.write(out, struct.pack('<Q', 2**60))", "bytes at once"),
+        (READ + "os.write(out, struct.pack('<Q', 100) + b'cut')", "ended with status 0"),
+        ("", "ended with status 0"),
+    ],
+)
+def test_a_job_that_ends_without_an_outcome_is_told(program: str, words: str):
+    with pytest.raises(WorkerDied) as caught:
+        run(program)
+    assert words in str(caught.value)
+    if "angry" in program:
+        assert caught.value.log == "torch is angry"
+
+
+def test_a_flood_on_stderr_neither_blocks_nor_fills_memory():
+    with pytest.raises(WorkerDied) as caught:
+        run(READ + "sys.stderr.write('x' * 5_000_000 + 'end'); sys.stderr.flush(); sys.exit(2)")
+    assert caught.value.log.endswith("end")
+    assert len(caught.value.log) <= STDERR_BYTES
+
+
+def test_a_job_that_takes_too_long_fails():
+    order = orders.DetectOrder(
+        source="x", schema="", sources={}, start_ns=0, end_ns=1, package=b"", limits=orders.Limits(2**30, 0.5)
+    )
+    found = run("import time; time.sleep(60)", order)
+    assert found == orders.Failed("UnexpectedError", "it took longer than the 0.5 s that a job may take")
+
+
+def test_an_unwanted_job_ends_with_all_it_started(tmp_path: Path):
+    pids = tmp_path / "pids"
+    start = "import subprocess; p = subprocess.Popen(['sleep', '60']); "
+    start += f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{p.pid}}')"
+    unwanted = threading.Event()
+    found: list[object] = []
+    runner = threading.Thread(
+        target=lambda: found.append(run(READ + start + "; p.wait()", unwanted=unwanted)), daemon=True
+    )
+    runner.start()
+    until = time.monotonic() + 20
+    while not (pids.exists() and len(pids.read_text().split()) == 2):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    unwanted.set()
+    runner.join(20)
+    assert found == [None]
+    assert not any(alive(int(pid)) for pid in pids.read_text().split())
