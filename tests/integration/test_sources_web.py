@@ -232,6 +232,14 @@ ANSWERS: dict[str, tuple[Answer, str]] = {
     "a long line in the head": (raw(HEAD + b"X: " + b"y" * 200_000 + b"\r\n\r\n"), "GetDataError"),
     "silence": (silent, "GetDataError"),
     "a body byte by byte": (drip(HEAD + b"Content-Length: 500\r\n\r\n" + b"y" * 500, 0.05), "GetDataError"),
+    "a body byte by byte, then the end": (
+        drip(b"HTTP/1.0 200 OK\r\nContent-Length: 500\r\n\r\n" + b"y" * 500, 0.05),
+        "GetDataError",
+    ),
+    "chunks byte by byte": (
+        drip(HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\ny\r\n" * 90, 0.05),
+        "GetDataError",
+    ),
     "a head byte by byte": (drip(HEAD + b"X-Pad: " + b"y" * 500, 0.05), "GetDataError"),
 }
 
@@ -325,6 +333,18 @@ def test_tls_checks_the_certificate_against_the_name_and_sends_the_name(
                 read(host, authorities)
             assert caught.value.code == "GetDataError"
             assert "certificate" in caught.value.message.lower()
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200 OK\r\n"])
+def test_a_slow_answer_over_tls_is_cut(place: Place, certify: Certify, tmp_path: Path, head: bytes):
+    answers = {"/x.csv": drip(head + b"Content-Length: 500\r\n\r\n" + b"y" * 500, 0.05)}
+    with HostileServer(answers, certify("localhost")) as server:
+        url = f"https://localhost:{server.port}/x.csv"
+        reader = place.reader(url, ca=str(tmp_path / "localhost.pem"))
+        started = time.monotonic()
+        assert place.code(reader, url, seconds=1.5) == "GetDataError"
+        assert time.monotonic() - started < 6
         assert len(server.requests) == 1
 
 

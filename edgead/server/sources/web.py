@@ -87,7 +87,8 @@ class Web:
     def _answer(self, url: Url, addresses: Sequence[Address], budget: Budget) -> Iterator[Any]:
         """The answer of the first address that takes a connection; cut at the deadline, whatever it is doing."""
         connection = self._connected(url, addresses, budget)
-        watchdog = Timer(budget.seconds(), lambda: _cut(connection))
+        opened = connection.sock  # the connection forgets it when the server says it will close
+        watchdog = Timer(budget.seconds(), lambda: _cut(opened))
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -118,7 +119,7 @@ class Web:
         try:
             budget.within(connection.connect, 2 * _CONNECT_S)
         except BaseException:
-            _cut(connection)
+            _cut(connection.sock)
             connection.close()
             raise
         connection.sock.settimeout(_SILENCE_S)
@@ -145,9 +146,8 @@ def _host_header(url: Url) -> str:
     return host if url.port == (443 if url.scheme == "https" else 80) else f"{host}:{url.port}"
 
 
-def _cut(connection: Any) -> None:
+def _cut(opened: socket.socket | None) -> None:
     """End a connection from another thread: what waits on it sees its end."""
-    opened = connection.sock
     if opened is not None:
         with suppress(OSError):
             # the plain socket's method: that of a TLS socket first forgets that it is one
