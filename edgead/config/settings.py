@@ -220,7 +220,7 @@ class LogConfig(Section, frozen=True, kw_only=True):
 
 
 #: Keys of ``[server]`` that name a file.
-SERVER_FILES = ("keys_file", "tls_cert", "tls_key", "source_ca")
+SERVER_FILES = ("keys_file", "device_keys_file", "tls_cert", "tls_key", "source_ca")
 
 
 class ServerConfig(Section, frozen=True, kw_only=True):
@@ -234,6 +234,10 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         Lines ``NAME:KEY1[:KEY2]``; "" = no keys, and every key is taken.
     without_keys : bool
         Listen beyond this host although there are no keys.
+    device_keys_file : str
+        Lines ``DEVICE:KEY1[:KEY2]`` of the devices that may send records; "" = none may, where there are keys.
+    device_records : int
+        Records kept of one device.
     tls_cert, tls_key : str
         PEM files; both or neither.
     data_roots : list of str
@@ -289,6 +293,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535, description="a whole number 0..65535")] = 5000
     keys_file: FilePath = ""
     without_keys: Switch = False
+    device_keys_file: FilePath = ""
+    device_records: AtLeast1 = 100_000
     tls_cert: FilePath = ""
     tls_key: FilePath = ""
     data_roots: Paths = ()

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edgead.server import additions, multivariate, operations, pages, tuf, univariate
+from edgead.server import additions, fleet, multivariate, operations, pages, tuf, univariate
 from edgead.server.context import ServerContext
 from edgead.server.shield import Shield
 
@@ -18,6 +18,7 @@ MODULES: tuple[Callable[[ServerContext], list[BaseRoute]], ...] = (
     multivariate.routes,
     additions.routes,
     tuf.routes,
+    fleet.routes,
     operations.routes,
     pages.routes,
 )

@@ -288,7 +288,7 @@ def poster(web: Web, url: str, node: str) -> Post:
     node : str
         Id of the device.
     """
-    address = f"{url.rstrip('/')}/edgead/v1/devices/{node}/records"
+    address = f"{url.rstrip('/')}/edgead/v1/ingest/{node}"
     headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
 
     def post(body: bytes) -> tuple[int, bytes]:

@@ -1,0 +1,342 @@
+"""What the devices of a fleet sent up, in one SQLite file of the server: each record once.
+
+Records are known by their content (``kind`` and what of ``id``, ``series``, ``event`` and ``ts`` they have), so what a
+device sends again after a lost answer, or somebody else after it, changes nothing.
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgead.errors import StoreError
+from edgead.store.database import connect, plain_errors
+from edgead.store.directory import WriterLock, make_private, set_aside
+
+__all__ = ["DeviceRow", "FleetRecord", "FleetStore", "Window"]
+
+DATABASE = "fleet.db"
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x65646766  # "edgf"
+LOG_BYTES = 16 * 2**20  # of SQLite's log, after which its file is cut back
+
+_TABLES = (
+    "CREATE TABLE devices (device TEXT PRIMARY KEY, first_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL,"
+    " records INTEGER NOT NULL, info BLOB NOT NULL, health BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE records (n INTEGER PRIMARY KEY, device TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL,"
+    " seq INTEGER NOT NULL, created_ms INTEGER NOT NULL, received_ms INTEGER NOT NULL, replay INTEGER NOT NULL,"
+    " body BLOB NOT NULL)",
+    "CREATE UNIQUE INDEX records_once ON records (device, kind, key)",
+    "CREATE TABLE readings (device TEXT NOT NULL, series TEXT NOT NULL, time_us INTEGER NOT NULL, value REAL,"
+    " PRIMARY KEY (device, series, time_us)) WITHOUT ROWID",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+)
+
+
+class FleetRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One record of a device.
+
+    Attributes
+    ----------
+    kind, key : str
+        What it is, and what tells it from the others of its kind.
+    seq : int
+        Its number on the device.
+    created_ms, received_ms : int
+        When the device made it, and when it came here.
+    replay : bool
+        It waited while the device could not reach us.
+    body : bytes
+        JSON.
+    n : int
+        Its place in the order of arrival; 0 = not stored yet.
+    device : str
+        "" = not stored yet.
+    """
+
+    kind: str
+    key: str
+    seq: int
+    created_ms: int
+    replay: bool
+    body: bytes
+    received_ms: int = 0
+    n: int = 0
+    device: str = ""
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """Readings of one series: times in epoch microseconds, values or None."""
+
+    series: str
+    times_us: list[int]
+    values: list[float | None]
+
+
+class DeviceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One device.
+
+    Attributes
+    ----------
+    device : str
+    first_ms, seen_ms : int
+        When it first sent something, and when it last did.
+    records : int
+        New records it sent so far.
+    info, health : bytes
+        The last of their kind, JSON; empty before the first.
+    """
+
+    device: str
+    first_ms: int
+    seen_ms: int
+    records: int
+    info: bytes = b""
+    health: bytes = b""
+
+
+class FleetStore:
+    """Records, devices and readings; for one process, from any of its threads."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock) -> None:
+        self.notices: list[str] = []
+        self._path = path
+        self._connection = connection
+        self._writer = lock
+        self._turn = threading.RLock()
+
+    @classmethod
+    def open(cls, directory: Path, *, now_ns: int) -> "FleetStore":
+        """Open the file in `directory`; a damaged one is set aside, and a new one begun.
+
+        Raises
+        ------
+        StoreError
+            If another server has the directory (``locked``), the file is a newer edgead's (``version``), or the disk
+            fails.
+        """
+        make_private(directory)
+        path = directory / DATABASE
+        with contextlib.ExitStack() as undo, plain_errors(path, "opening it"):
+            lock = WriterLock(directory)
+            undo.callback(lock.release)
+            connection, notices = _open_or_begin(path, now_ns)
+            undo.pop_all()
+        store = cls(path, connection, lock)
+        store.notices += notices
+        return store
+
+    def close(self) -> None:
+        """Close the file and let another server have the directory."""
+        with self._turn:
+            self._connection.close()
+            self._writer.release()
+
+    # ------------------------------------------------------------------ in
+
+    def take(
+        self,
+        device: str,
+        records: Sequence[FleetRecord],
+        windows: Mapping[int, Window],
+        *,
+        now_ms: int,
+        keep: int,
+    ) -> int:
+        """Save what is new of a batch, all of it or nothing.
+
+        Parameters
+        ----------
+        device : str
+            Whose it is.
+        records : sequence of FleetRecord
+            In the order they came.
+        windows : mapping of int to Window
+            Readings that records carry, by the place of the record.
+        now_ms : int
+            Wall clock.
+        keep : int
+            Records of one device; the oldest are forgotten beyond that.
+
+        Returns
+        -------
+        int
+            How many are new.
+        """
+        with self._writing("taking records"):
+            new = [place for place, one in enumerate(records) if self._insert(device, one, now_ms)]
+            for place in new:
+                if place in windows:
+                    self._insert_readings(device, windows[place])
+            self._see(device, [records[place] for place in new], now_ms)
+            if new:
+                self._forget(device, keep)
+        return len(new)
+
+    def _insert(self, device: str, record: FleetRecord, now_ms: int) -> bool:
+        done = self._connection.execute(
+            "INSERT OR IGNORE INTO records (device, kind, key, seq, created_ms, received_ms, replay, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                device,
+                record.kind,
+                record.key,
+                record.seq,
+                record.created_ms,
+                now_ms,
+                record.replay,
+                record.body,
+            ),
+        )
+        return done.rowcount > 0
+
+    def _insert_readings(self, device: str, window: Window) -> None:
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO readings VALUES (?, ?, ?, ?)",
+            [(device, window.series, *row) for row in zip(window.times_us, window.values, strict=True)],
+        )
+
+    def _see(self, device: str, new: Sequence[FleetRecord], now_ms: int) -> None:
+        self._connection.execute(
+            "INSERT INTO devices VALUES (?, ?, ?, ?, x'', x'') ON CONFLICT (device) DO UPDATE"
+            " SET seen_ms = excluded.seen_ms, records = records + excluded.records",
+            (device, now_ms, now_ms, len(new)),
+        )
+        for kind in ("info", "health"):
+            newest = max(
+                (one for one in new if one.kind == kind), key=lambda one: one.created_ms, default=None
+            )
+            if newest is not None:
+                self._connection.execute(
+                    f"UPDATE devices SET {kind} = ? WHERE device = ?", (newest.body, device)
+                )
+
+    def _forget(self, device: str, keep: int) -> None:
+        self._connection.execute(
+            "DELETE FROM records WHERE n IN"
+            " (SELECT n FROM records WHERE device = ? ORDER BY n DESC LIMIT -1 OFFSET ?)",
+            (device, keep),
+        )
+
+    # ------------------------------------------------------------------ out
+
+    def devices(self) -> list[DeviceRow]:
+        """Every device, by id."""
+        with self._reading():
+            rows = self._connection.execute(
+                "SELECT device, first_ms, seen_ms, records, info, health FROM devices ORDER BY device"
+            ).fetchall()
+        return [_struct(DeviceRow, row) for row in rows]
+
+    def records(
+        self, device: str | None, *, kind: str = "", after: int = 0, limit: int = 1000
+    ) -> list[FleetRecord]:
+        """Records of a device (None: of all), in the order they came.
+
+        Parameters
+        ----------
+        device : str or None
+            Whose.
+        kind : str, optional
+            Only of this kind.
+        after, limit : int, optional
+            At most so many, that came after this one.
+        """
+        where, values = "n > ?", [after]
+        for column, value in (("device", device), ("kind", kind)):
+            if value:
+                where += f" AND {column} = ?"
+                values.append(value)  # type: ignore[arg-type]
+        columns = "kind, key, seq, created_ms, replay, body, received_ms, n, device"
+        with self._reading():
+            rows = self._connection.execute(
+                f"SELECT {columns} FROM records WHERE {where} ORDER BY n LIMIT ?", (*values, limit)
+            ).fetchall()
+        return [_struct(FleetRecord, (*row[:4], bool(row[4]), *row[5:])) for row in rows]
+
+    def readings(self, device: str, series: str) -> list[tuple[int, float | None]]:
+        """All readings of a series: epoch microseconds and value, by time."""
+        with self._reading():
+            return self._connection.execute(
+                "SELECT time_us, value FROM readings WHERE device = ? AND series = ? ORDER BY time_us",
+                (device, series),
+            ).fetchall()
+
+    def trim_readings(self, device: str, series: str, keep: int) -> None:
+        """Forget the oldest readings of a series beyond so many."""
+        with self._writing("forgetting readings"):
+            self._connection.execute(
+                "DELETE FROM readings WHERE device = ? AND series = ? AND time_us < (SELECT time_us FROM readings"
+                " WHERE device = ? AND series = ? ORDER BY time_us DESC LIMIT 1 OFFSET ?)",
+                (device, series, device, series, keep - 1),
+            )
+
+    # ------------------------------------------------------------------ the file
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._turn, plain_errors(self._path, "reading"):
+            yield
+
+    @contextlib.contextmanager
+    def _writing(self, doing: str) -> Iterator[None]:
+        """One transaction."""
+        with self._turn, plain_errors(self._path, doing):
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def _struct(kind: Any, row: Sequence[Any]) -> Any:
+    return kind(**dict(zip(kind.__struct_fields__, row, strict=True)))
+
+
+def _open_or_begin(path: Path, now_ns: int) -> tuple[sqlite3.Connection, list[str]]:
+    try:
+        return _open(path), []
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        aside = set_aside(path, now_ns)
+    return _open(path), [f"{path} was damaged and is set aside as {aside.name}: records in it are not known"]
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.touch(mode=0o600)
+    connection = connect(path, "rw")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        found = connection.execute("PRAGMA quick_check(1)").fetchall()
+        if found[0][0] != "ok":
+            raise sqlite3.DatabaseError(found[0][0])
+        _check_version(path, connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_version(path: Path, connection: sqlite3.Connection) -> None:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was written by a newer edgead (format {version}, this one reads {SCHEMA_VERSION})",
+            kind="version",
+        )
+    if version == 0:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in _TABLES:
+            connection.execute(statement)
+        connection.execute("COMMIT")

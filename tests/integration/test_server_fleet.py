@@ -1,0 +1,252 @@
+"""The server takes what devices send: once, from its own device, within limits, and keeps it through kills."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgead.recording.variables import read_variables
+from tests.server_process import Answer, ServerProcess
+
+KEYS = {f"gw{number}": f"key{number}" for number in range(1, 100)}
+NEXT = count(1)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with start(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def device() -> str:
+    """A device that no other test has."""
+    return f"gw{next(NEXT)}"
+
+
+def start(folder: Path, more: str = "") -> ServerProcess:
+    (folder / "devices").write_text("".join(f"{name}:{key}\n" for name, key in KEYS.items()))
+    config = folder / "server.toml"
+    config.write_text(f'[server]\ndevice_keys_file = "devices"\n{more}')
+    return ServerProcess(folder, ["-c", str(config)], key="of a client")
+
+
+def line(seq: int, kind: str = "event", *, replay: bool = False, **record: Any) -> dict[str, Any]:
+    told = {"id": f"id-{seq}", "event": "open", "ts": 1000 + seq, **record}
+    return {"seq": seq, "kind": kind, "created": 5000 + seq, "replay": replay, "record": told}
+
+
+def packed(lines: list[Any]) -> bytes:
+    return gzip.compress(
+        "\n".join(each if isinstance(each, str) else json.dumps(each) for each in lines).encode()
+    )
+
+
+def send(server: ServerProcess, body: bytes | list[Any], device: str = "gw1", **headers: str) -> Answer:
+    data = body if isinstance(body, bytes) else packed(body)
+    told = {"Authorization": f"Bearer {KEYS.get(device, 'none')}", "Content-Encoding": "gzip", **headers}
+    told["Ocp-Apim-Subscription-Key"] = told.pop("key", told["Authorization"].partition(" ")[2])
+    return server.ask("POST", f"/edgead/v1/ingest/{device}", data, headers=told)
+
+
+def records(server: ServerProcess, device: str = "gw1", query: str = "") -> list[dict[str, Any]]:
+    return server.ask("GET", f"/edgead/v1/devices/{device}/records{query}").json()["records"]
+
+
+def listed(server: ServerProcess, device: str) -> list[dict[str, Any]]:
+    rows = server.ask("GET", "/edgead/v1/devices").json()["devices"]
+    return [row for row in rows if row["device"] == device]
+
+
+def test_records_are_taken_in_order_and_listed_for_clients(server: ServerProcess, device: str) -> None:
+    answer = send(server, [line(1), line(2, replay=True), line(3, "health", state="ok", reasons=[])], device)
+    assert (answer.status, answer.json()) == (200, {"accepted": 3, "known": 0, "refused": []})
+    found = records(server, device)
+    assert [(each["seq"], each["kind"], each["replay"]) for each in found] == [
+        (1, "event", False),
+        (2, "event", True),
+        (3, "health", False),
+    ]
+    assert found[0]["record"] == line(1)["record"]
+    assert [each["seq"] for each in records(server, device, query="?kind=event&limit=1")] == [1]
+    after = found[0]["n"]
+    assert [each["seq"] for each in records(server, device, query=f"?after={after}")] == [2, 3]
+    (row,) = listed(server, device)
+    assert (row["records"], row["state"]) == (3, "ok")
+
+
+def test_a_replayed_upload_is_refused_by_name_and_changes_nothing(server: ServerProcess, device: str) -> None:
+    body = packed([line(1), line(2)])
+    assert send(server, body, device).status == 200
+    before = server.ask("GET", f"/edgead/v1/devices/{device}/records").body
+    answer = send(server, body, device)
+    assert (answer.status, answer.code) == (409, "AlreadyKnown")
+    assert (answer.json()["accepted"], answer.json()["known"]) == (0, 2)
+    assert server.ask("GET", f"/edgead/v1/devices/{device}/records").body == before
+    assert send(server, [line(2), line(3)], device).json()["accepted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "key", "status", "says"),
+    [
+        ("gw98", KEYS["gw99"], 403, "key of another device"),
+        ("gw98", "guessed", 401, "no device's key"),
+        ("gw98", "", 401, "no device's key"),
+        ("gw98", "of a client", 401, "no device's key"),
+    ],
+)
+def test_another_devices_key_and_no_key_are_refused(
+    server: ServerProcess, device: str, key: str, status: int, says: str
+) -> None:
+    answer = send(server, [line(1)], device, key=key)
+    assert answer.status == status
+    assert says in answer.json()["error"]["message"]
+    assert listed(server, device) == []
+
+
+def test_a_devices_key_opens_nothing_else(server: ServerProcess) -> None:
+    for path in ("/edgead/v1/devices", "/edgead/v1/updates", "/edgead/v1/devices/gw99/records"):
+        headers = {"Ocp-Apim-Subscription-Key": KEYS["gw1"]}
+        assert server.ask("GET", path, headers=headers).status == 401
+
+
+@pytest.mark.parametrize("path", ["..", ".hidden", "a%2F..%2Fb", "a" * 65, ""])
+def test_what_is_no_id_of_a_device_is_refused(server: ServerProcess, path: str) -> None:
+    answer = server.ask(
+        "POST", f"/edgead/v1/ingest/{path}", packed([line(1)]), headers={"Content-Encoding": "gzip"}
+    )
+    assert answer.status in (400, 404)
+
+
+BOMB = gzip.compress(b" " * (17 * 2**20))
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"no gzip", {}, 400),
+        (packed([line(1)])[:-9], {}, 400),
+        (BOMB, {}, 413),
+        (b"x" * (5 * 2**20), {}, 413),
+        (packed([line(1)]), {"Content-Encoding": "br"}, 415),
+        (packed(["{}"] * 5001), {}, 413),
+    ],
+)
+def test_what_is_no_batch_is_refused_whole(
+    server: ServerProcess, device: str, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    answer = send(server, body, device, **headers)
+    assert answer.status == status
+    assert answer.code
+    assert records(server, device) == []
+
+
+BAD = [
+    "{",
+    "[1]",
+    json.dumps(line(7, "gossip")),
+    json.dumps(line(7) | {"seq": -1}),
+    json.dumps(line(7) | {"record": 3}),
+    json.dumps(line(7, id="x" * 500)),
+    json.dumps(line(7, ts="now")),
+    "[" * 5000,
+    json.dumps(line(7, "data", series="../up", times_us=[1], values=[1.0])),
+    json.dumps(line(7, "data", series="a", times_us=[1, 2], values=[1.0])),
+    json.dumps(line(7, "data", series="a", times_us=["1"], values=[1.0])),
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=range(len(BAD)))
+def test_a_bad_record_costs_only_itself(server: ServerProcess, device: str, bad: str) -> None:
+    answer = send(server, [line(1), bad, line(2)], device)
+    assert answer.status == 200
+    assert (answer.json()["accepted"], len(answer.json()["refused"])) == (2, 1)
+    assert answer.json()["refused"][0]["reason"]
+    assert [each["seq"] for each in records(server, device)] == [1, 2]
+
+
+def readings(seq: int, start: int, count: int) -> dict[str, Any]:
+    times = [(1_763_750_000 + start + n) * 10**6 for n in range(count)]
+    values = [None if n == 2 else start + n + 0.5 for n in range(count)]
+    record = {"series": "pump1.flow", "ts": times[0] // 1000, "times_us": times, "values": values}
+    return {"seq": seq, "kind": "data", "created": 1, "replay": False, "record": record}
+
+
+def test_windows_of_readings_become_a_folder_that_training_reads(server: ServerProcess, device: str) -> None:
+    send(server, [readings(2, 100, 10)], device)
+    send(
+        server, [readings(1, 0, 10), readings(2, 100, 10)], device
+    )  # the older one later, the newer one again
+    folder = server.state / "server/fleet/data" / device
+    assert [path.name for path in folder.iterdir()] == ["pump1.flow.csv"]
+    columns = read_variables(folder).columns
+    assert list(columns) == ["pump1.flow"]
+    times, values = columns["pump1.flow"]
+    assert (len(times), len(values)) == (20, 20)
+    lines = (folder / "pump1.flow.csv").read_text().splitlines()
+    assert lines[:4] == [
+        "timestamp,value",
+        "2025-11-21T18:33:20.000000Z,0.5",
+        "2025-11-21T18:33:21.000000Z,1.5",
+        "2025-11-21T18:33:22.000000Z,",
+    ]
+
+
+def test_only_so_many_records_of_a_device_are_kept(tmp_path: Path) -> None:
+    with start(tmp_path, "device_records = 5\n") as server:
+        send(server, [line(seq) for seq in range(1, 9)])
+        send(server, [line(1)], "gw2")
+        assert [each["seq"] for each in records(server)] == [4, 5, 6, 7, 8]
+        assert [each["seq"] for each in records(server, "gw2")] == [1]
+
+
+def test_what_was_answered_outlasts_a_kill(tmp_path: Path) -> None:
+    server = start(tmp_path)
+    server.start()
+    assert send(server, [line(1), line(2)]).status == 200
+    server.kill()
+    server.start()
+    assert send(server, [line(1), line(2)]).status == 409
+    assert len(records(server)) == 2
+    assert server.stop() == 0
+
+
+def test_a_damaged_file_is_set_aside_and_told(tmp_path: Path) -> None:
+    server = start(tmp_path)
+    server.start()
+    send(server, [line(1)])
+    server.stop()
+    path = tmp_path / "state/server/fleet/fleet.db"
+    path.write_bytes(b"garbage" * 1000)
+    server.start()
+    assert "fleet.db was damaged" in server.log.read_text()
+    assert send(server, [line(1)]).json()["accepted"] == 1
+    server.stop()
+
+
+def test_the_outcomes_of_updates_are_counted_by_package(server: ServerProcess, device: str) -> None:
+    def update(seq: int, event: str, version: str, **more: Any) -> dict[str, Any]:
+        return line(seq, "update", id=f"p{version}", event=event, model="pump", version=version, **more)
+
+    send(server, [update(1, "offered", "1.1.0"), update(2, "activated", "1.1.0")], device)
+    bad = update(2, "rejected", "1.1.0", reason="too many alarms", rows=5, alarms=5)
+    send(server, [update(1, "offered", "1.1.0"), bad], "gw97")
+    (found,) = server.ask("GET", "/edgead/v1/updates?model=pump").json()["updates"]
+    assert found["counts"] == {"offered": 2, "activated": 1, "rejected": 1}
+    assert [(each["device"], each["reason"]) for each in found["turnedDown"]] == [("gw97", "too many alarms")]
+    assert server.ask("GET", "/edgead/v1/updates?model=fan").json() == {"updates": []}
+
+
+def test_without_device_keys_a_server_with_keys_takes_nothing(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, key="of a client") as server:
+        answer = send(server, [line(1)])
+        assert (answer.status, "device_keys_file" in answer.json()["error"]["message"]) == (403, True)
+
+
+def test_on_this_host_without_any_keys_every_device_may_send(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        assert send(server, [line(1)], "any").status == 200
