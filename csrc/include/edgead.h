@@ -121,6 +121,32 @@ typedef struct ead_spectral_facts {
     int winner;                          /* index of the view that set the score */
 } ead_spectral_facts;
 
+/* Rows of channels for a network, and the network's part in a verdict; see ead_rows_judge and ead_fuse_judge.
+ */
+#define EAD_ROWS_CHANNELS 14
+#define EAD_ROWS_MAX_DAY 1440 /* rows of a day: one a minute */
+#define EAD_ROWS_MAX_LEN 512  /* rows that a network looks at */
+#define EAD_BANK_MAX_LEN 64   /* numbers of an embedding */
+#define EAD_BANK_MAX_PATCHES 1024
+
+/* One reading before the network had its say. */
+typedef struct ead_row_facts {
+    ead_verdict verdict; /* of the streaming detector and the day; while learning score 0, the others NaN */
+    ead_wide value;
+    ead_wide scale; /* typical innovation, unit of the series */
+    ead_wide score; /* that of sensitivity 90 */
+    int learning;   /* 1 = no judgement yet */
+} ead_row_facts;
+
+/* What the network's part in the last verdict was. */
+typedef struct ead_fuse_facts {
+    ead_wide log_odds, limit; /* of an anomaly, after the memory's discount; what they were compared with */
+    ead_wide familiarity;     /* 0.8..1: factor on the shifted log-odds, less for patches met before */
+    ead_wide distance;        /* to the nearest patch; negative = the memory is still empty */
+    uint32_t patches;         /* in memory */
+    int network;              /* 1 = the network set the score */
+} ead_fuse_facts;
+
 /* ---------------------------------------------------------------- the cloud service's univariate detection
  *
  * The heavy loops of `entire`, `last` and change-point detection; the order of steps is the caller's, see
@@ -487,6 +513,129 @@ uint64_t ead_spectral_needed(const ead_spectral *state);
 
 /* What the last judgement was made of.  Returns EAD_OK or EAD_E_STATE. */
 int ead_spectral_explain(const ead_spectral *state, ead_spectral_facts *out);
+
+/* ---------------------------------------------------------------- rows for a network */
+
+/* The streaming detector, a profile of the day beside it, and what both saw of the last readings as rows of
+ * channels, each free of the series' unit: the input of a small network that serves all series.  Nothing here
+ * waits for the network's answer.  One lent block without pointers: a checkpoint is a copy of its bytes.
+ *
+ * Channels: 0 innovation, 1 jump, 2 fluctuation, 3 salient innovation, 4 shift of level or season, 5 unrest,
+ * 6 distance from the day, all as shares of the series' own limits at sensitivity 90, signed where there is a
+ * sign, as ln(1 + size); 7 saliency times 2; 8 ln(1 + identical readings) / 2; 9 distance from the baseline
+ * in standard deviations, as ln(1 + size); 10 score, as ln(1 + score); 11 and 13 innovation and shift in
+ * typical innovations, as ln(1 + size) / 2; 12 whether the day has a pattern. */
+typedef struct ead_rows ead_rows;
+
+/* Bytes of a state, 0 if n is outside EAD_SPECTRAL_MIN_LEN..EAD_SPECTRAL_MAX_LEN, day above EAD_ROWS_MAX_DAY
+ * or length outside 1..EAD_ROWS_MAX_LEN: those of the detector, 9 a row of the day in float, 56 a row of
+ * length and some 700. */
+size_t ead_rows_size(size_t n, size_t day, size_t length);
+
+/* Makes an empty state in the lent block.
+ *   n         rows of the detector's window
+ *   day       rows of a day, 0 = no profile is kept
+ *   length    rows of history
+ * Returns EAD_OK, EAD_E_LENGTH, EAD_E_WORK or EAD_E_RANGE (settings). */
+int ead_rows_init(ead_rows *state, size_t bytes, size_t n, size_t day, size_t length,
+                  const ead_spectral_settings *settings);
+
+/* Changes the settings; what was learned stays, and no channel changes.  Returns as ead_spectral_configure.
+ */
+int ead_rows_configure(ead_rows *state, const ead_spectral_settings *settings);
+
+/* Whether a block is a whole and sound state of this version and precision, made with these n, day and
+ * length. Returns EAD_OK or EAD_E_STATE. */
+int ead_rows_check(const ead_rows *state, size_t bytes, size_t n, size_t day, size_t length);
+
+/* Takes the newest reading: arguments as of ead_spectral_judge, returns as it; out goes to ead_fuse_judge
+ * with the network's answer. */
+int ead_rows_judge(ead_rows *state, const ead_slide_table *table, ead_wide value, uint64_t missing,
+                   ead_row_facts *out);
+
+/* Takes count readings on a grid without gaps.
+ *   rows     count times EAD_ROWS_CHANNELS values out: what each reading added to the history
+ * Stops at the first error; returns as ead_spectral_judge. */
+int ead_rows_judge_many(ead_rows *state, const ead_slide_table *table, const ead_wide *values, size_t count,
+                        float *rows);
+
+/* The history: EAD_ROWS_CHANNELS times length values, channel by channel, oldest reading first; zeros where
+ * there was none yet.  Returns EAD_OK or EAD_E_STATE. */
+int ead_rows_history(const ead_rows *state, float *out);
+
+/* As ead_spectral_revise, and returns as it; rows of channels already filled stay as they are, and so does
+ * the day. */
+int ead_rows_revise(ead_rows *state, const ead_slide_table *table, size_t age, ead_wide value);
+
+/* Readings until judgements count: those of the detector, and a full history. */
+uint64_t ead_rows_needed(const ead_rows *state);
+
+/* As ead_spectral_explain, and returns as it. */
+int ead_rows_explain(const ead_rows *state, ead_spectral_facts *out);
+
+/* ---------------------------------------------------------------- a memory of patches */
+
+/* A bounded memory of embeddings, spread over all that was learned.  One lent block without pointers. */
+typedef struct ead_bank ead_bank;
+
+/* Bytes of a state, 0 if length is outside 1..EAD_BANK_MAX_LEN or patches outside 8..EAD_BANK_MAX_PATCHES:
+ * patches * (4 length + 4) and 40. */
+size_t ead_bank_size(size_t length, size_t patches);
+
+/* Makes an empty memory of patches embeddings of length numbers.  Returns EAD_OK, EAD_E_LENGTH or EAD_E_WORK.
+ */
+int ead_bank_init(ead_bank *state, size_t bytes, size_t length, size_t patches);
+
+/* Whether a block is a whole and sound state of this version, made with these length and patches.  Returns
+ * EAD_OK or EAD_E_STATE. */
+int ead_bank_check(const ead_bank *state, size_t bytes, size_t length, size_t patches);
+
+/* Distance of an embedding to the nearest one in memory; then learns it, if told to: it is kept if it is
+ * further off than the reach (one in 50 is), in place of the one met longest ago.
+ *   embedding  length numbers, no NaN; beyond 1e9 they are cut
+ *   distance   out: Euclidean; -1 while fewer than 8 are kept
+ * Returns EAD_OK, EAD_E_STATE or EAD_E_NOT_FINITE; on an error nothing has changed. */
+int ead_bank_meet(ead_bank *state, const float *embedding, int learns, ead_wide *distance);
+
+/* Distance from which an embedding is kept. */
+ead_wide ead_bank_reach(const ead_bank *state);
+
+/* Embeddings in memory. */
+size_t ead_bank_count(const ead_bank *state);
+
+/* ---------------------------------------------------------------- the network's part in a verdict */
+
+/* Joins a network's answer with what ead_rows_judge said: its log-odds count by the tail of their own past,
+ * and less for patches that the series has shown before.  One lent block without pointers. */
+typedef struct ead_fuse ead_fuse;
+
+/* Bytes of a state, 0 if length or patches are out of range for ead_bank_size: those of the memory, and some
+ * 1100 in float. */
+size_t ead_fuse_size(size_t length, size_t patches);
+
+/* Makes an empty state in the lent block.
+ *   length, patches   numbers of an embedding, and embeddings remembered
+ * Returns EAD_OK, EAD_E_LENGTH, EAD_E_WORK or EAD_E_RANGE (settings). */
+int ead_fuse_init(ead_fuse *state, size_t bytes, size_t length, size_t patches,
+                  const ead_spectral_settings *settings);
+
+/* Changes the settings; what was learned stays.  Returns as ead_spectral_configure. */
+int ead_fuse_configure(ead_fuse *state, const ead_spectral_settings *settings);
+
+/* Whether a block is a whole and sound state of this version and precision, made with these length and
+ * patches.  Returns EAD_OK or EAD_E_STATE. */
+int ead_fuse_check(const ead_fuse *state, size_t bytes, size_t length, size_t patches);
+
+/* The verdict about a reading; readings must come in the order in which ead_rows_judge took them.
+ *   row        what ead_rows_judge said about it
+ *   log_odds   of an anomaly at this reading, natural logarithm; no NaN
+ *   embedding  length numbers, no NaN
+ * Returns EAD_OK, EAD_E_STATE or EAD_E_NOT_FINITE; on an error nothing has changed. */
+int ead_fuse_judge(ead_fuse *state, const ead_row_facts *row, float log_odds, const float *embedding,
+                   ead_verdict *out);
+
+/* What the last verdict was made of.  Returns EAD_OK or EAD_E_STATE. */
+int ead_fuse_explain(const ead_fuse *state, ead_fuse_facts *out);
 
 #ifdef __cplusplus
 }

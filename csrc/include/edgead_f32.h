@@ -54,6 +54,31 @@
 #define ead_spectral_revise ead32_spectral_revise
 #define ead_spectral_needed ead32_spectral_needed
 #define ead_spectral_explain ead32_spectral_explain
+#define ead_rows ead32_rows
+#define ead_rows_size ead32_rows_size
+#define ead_rows_init ead32_rows_init
+#define ead_rows_configure ead32_rows_configure
+#define ead_rows_check ead32_rows_check
+#define ead_fuse_judge ead32_fuse_judge
+#define ead_rows_judge ead32_rows_judge
+#define ead_rows_judge_many ead32_rows_judge_many
+#define ead_rows_history ead32_rows_history
+#define ead_rows_revise ead32_rows_revise
+#define ead_rows_needed ead32_rows_needed
+#define ead_rows_explain ead32_rows_explain
+#define ead_bank ead32_bank
+#define ead_bank_size ead32_bank_size
+#define ead_bank_init ead32_bank_init
+#define ead_bank_check ead32_bank_check
+#define ead_bank_meet ead32_bank_meet
+#define ead_bank_reach ead32_bank_reach
+#define ead_bank_count ead32_bank_count
+#define ead_fuse ead32_fuse
+#define ead_fuse_size ead32_fuse_size
+#define ead_fuse_init ead32_fuse_init
+#define ead_fuse_configure ead32_fuse_configure
+#define ead_fuse_check ead32_fuse_check
+#define ead_fuse_explain ead32_fuse_explain
 
 #undef EDGEAD_H_REAL
 #include "edgead.h"
@@ -103,6 +128,31 @@
 #undef ead_spectral_revise
 #undef ead_spectral_needed
 #undef ead_spectral_explain
+#undef ead_rows
+#undef ead_rows_size
+#undef ead_rows_init
+#undef ead_rows_configure
+#undef ead_rows_check
+#undef ead_fuse_judge
+#undef ead_rows_judge
+#undef ead_rows_judge_many
+#undef ead_rows_history
+#undef ead_rows_revise
+#undef ead_rows_needed
+#undef ead_rows_explain
+#undef ead_bank
+#undef ead_bank_size
+#undef ead_bank_init
+#undef ead_bank_check
+#undef ead_bank_meet
+#undef ead_bank_reach
+#undef ead_bank_count
+#undef ead_fuse
+#undef ead_fuse_size
+#undef ead_fuse_init
+#undef ead_fuse_configure
+#undef ead_fuse_check
+#undef ead_fuse_explain
 #endif
 
 #endif

@@ -6,16 +6,8 @@
  * with a small probability, extrapolated by a generalised Pareto tail (Siffer and others, KDD 2017, fitted by
  * moments).  The score is the largest view over its limit.  docs/algorithms.md says where each constant below
  * comes from. */
-#include <math.h>
-#include <string.h>
-
-#include "ead_internal.h"
-
-#ifdef EAD_NO_DOUBLE
-#define WIDE_SQRT EAD_SQRTF
-#else
-#define WIDE_SQRT EAD_SQRTD
-#endif
+#include "ead_spectral.h"
+#include "ead_tail.h"
 
 #define STATE_MAGIC EAD_MAGIC('S' << 8 | 'D')
 #define STATE_VERSION 1
@@ -23,17 +15,9 @@
 /* ---- constants; probabilities are per reading, memories in readings ---- */
 #define MEAN_RATE 0.3        /* forecast: exponential mean (FluxEV, section 4.1) */
 #define SCALE_MEMORY 10000.0 /* typical innovation */
-#define TAIL_MEMORY 30000.0  /* histograms */
 #define SCALE_CLIP 10.0      /* an innovation teaches the scale at most so many times the scale */
-#define TAIL_CLIP 2.5        /* a view teaches its histogram at most so many times its limit */
-#define REPEAT_WEIGHT 0.2    /* weight of a reading that goes on with an alarm */
-#define TAIL_SHARE 0.02      /* share of a histogram that is its tail */
-#define TAIL_RISK 2e-3       /* a view passes its limit so often, at sensitivity 90 */
-#define SHAPE_MIN -0.5       /* of the Pareto tail; moments exist below 0.5 */
-#define SHAPE_MAX ((ead_wide)0.45)
-#define MARGIN 1.3        /* on every limit, at sensitivity 90 */
-#define SALIENCY_MAX 0.65 /* above 2 / pi a saliency is a near-zero bin's doing */
-#define LEVEL_RATE 0.1    /* short mean of value and of innovation */
+#define SALIENCY_MAX 0.65    /* above 2 / pi a saliency is a near-zero bin's doing */
+#define LEVEL_RATE 0.1       /* short mean of value and of innovation */
 #define NOISE_RATE 0.1
 #define LEVEL_CLIP 4.0     /* standard deviations a value may teach the baseline */
 #define SHIFT 8.0          /* typical innovations that open a second hypothesis */
@@ -48,17 +32,8 @@
 #define FREEZE_MARGIN 2.0  /* on the tail of the numbers of identical readings */
 #define FREEZE_GROWTH 1.2  /* over the longest one known */
 #define FREEZE_LASTS 1.5   /* an alarm about a frozen value ends when it has lasted so many limits */
-#define REPEAT_GAP 8       /* readings without alarm that end an event */
-#define BUDGET_STEP 0.05   /* an event raises all limits by this share */
 #define BUDGET_RATE 1.5e-3 /* events a reading at which limits stay where they are */
-#define BUDGET_MAX 4.0
-#define WARM_UP 24      /* readings before histograms are filled */
-#define ESTABLISHED 64  /* readings in a histogram before its view counts */
-#define KNOWN_MAX 10000 /* readings in a histogram are counted up to here */
-#define YOUTH 60.0      /* a histogram of k readings has its limit raised by YOUTH / k: its tail is a guess */
-#define CLIP_FROM 100   /* readings in a histogram before its limit clips */
-#define REFIT 16        /* readings between two fits of the tails */
-#define SEASON_BLOCKS 2 /* a reading brings one of so many blocks of lags up to date */
+#define SEASON_BLOCKS 2    /* a reading brings one of so many blocks of lags up to date */
 #define SEASON_REFIT 32
 #define SEASON_MEAN 8     /* readings in the short mean that is compared with earlier seasons */
 #define SEASON_BACK 3     /* seasons looked back on */
@@ -69,32 +44,15 @@
 #define SEASON_CLIP 20.0  /* typical innovations an error counts at most */
 #define LONGEST_FADE 0.99 /* of the longest run, a change of value */
 #define LEARN_MIN 96
-#define LEARN_LOG_RISK -2.302585092994046 /* ln(TAIL_RISK / TAIL_SHARE) */
-/* ln(10) / 20: twenty points of sensitivity, ten times the risk */
-#define LOG_RISK_SLOPE 0.11512925464970229
-#define MARGIN_SLOPE 0.01     /* a point of sensitivity below 90 */
-#define MARGIN_SLOPE_TOP 0.03 /* above 90: the margin is 1 at 100 */
-#define PEAK_MEMORY_MIN 512   /* peaks halve in a window, at least in so many rows */
+#define PEAK_MEMORY_MIN 512 /* peaks halve in a window, at least in so many rows */
 #define LN2 0.6931471805599453
 #define UNKNOWN_SCORE 2.0 /* of a first change after a constant past */
-#define SCORE_MAX 1e6
-#define REACH_MAX 1e13 /* from the forecast: what the sliding spectral residual takes in float */
-#define VIEW_MAX 1e9
+#define REACH_MAX 1e13    /* from the forecast: what the sliding spectral residual takes in float */
 
 enum view { JUMP, INNOVATION, FLUCTUATION, SALIENT, LEVEL, NOISE, FROZEN, SEASON, VIEWS };
 
-#define BINS 96 /* four an octave from 2^-6: 4 * 24 octaves */
 /* innovations in the local standard deviation (FluxEV, section 4.1: s = 10, and the newest) */
 #define FLUX_LEN 11
-
-/* Pareto tail of one view as last fitted, and its limits. */
-struct tail {
-    ead_wide total, weight;       /* of the histogram; weight of its next reading */
-    ead_wide start, scale, shape; /* the tail begins at start */
-    ead_wide limit;               /* at TAIL_RISK: what learning goes by */
-    ead_wide bound;               /* at the risk of the sensitivity: what judging goes by */
-    ead_wide peak;                /* of a persisting deviation that was told already, fading */
-};
 
 /* Where the series is thought to be. */
 struct place {
@@ -175,113 +133,6 @@ size_t ead_spectral_size(size_t n)
     if (n < EAD_SPECTRAL_MIN_LEN || n > EAD_SPECTRAL_MAX_LEN)
         return 0;
     return sizeof(ead_spectral) + numbers_len(n) * sizeof(ead_real) + ead_slide_size(n, 0);
-}
-
-/* ---- small arithmetic ---- */
-
-static ead_wide magnitude(ead_wide x)
-{
-    return x < 0 ? -x : x;
-}
-
-static ead_wide larger(ead_wide a, ead_wide b)
-{
-    return a > b ? a : b;
-}
-
-static ead_wide smaller(ead_wide a, ead_wide b)
-{
-    return a < b ? a : b;
-}
-
-static ead_wide clipped(ead_wide x, ead_wide limit)
-{
-    return x > limit ? limit : x < -limit ? -limit : x;
-}
-
-static ead_wide root(ead_wide x)
-{
-    return x > 0 ? WIDE_SQRT(x) : 0;
-}
-
-/* e^y for magnitude(y) <= 40: Taylor's series of y / 2^6, squared six times. */
-static ead_wide exponential(ead_wide y)
-{
-    ead_wide z = y / 64, sum = 1, term = 1;
-    for (int i = 1; i <= 10; i++) {
-        term *= z / (ead_wide)i;
-        sum += term;
-    }
-    for (int i = 0; i < 6; i++)
-        sum *= sum;
-    return sum;
-}
-
-/* ---- tails ---- */
-
-/* Bin of a view: exponent and two bits of the mantissa, so no logarithm. */
-static int bin_of(ead_wide view)
-{
-    float value = (float)view;
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    int bin = (int)(bits >> 21) - 4 * (127 - 6) + 1;
-    return bin < 0 ? 0 : bin < BINS ? bin : BINS - 1;
-}
-
-/* Least view of a bin. */
-static ead_wide edge(int bin)
-{
-    if (bin <= 0)
-        return 0;
-    return (ead_wide)(4 + ((bin - 1) & 3)) * (ead_wide)((uint32_t)1 << ((bin - 1) >> 2)) / (4 * 64);
-}
-
-static void remember(struct tail *tail, ead_real *histogram, ead_wide view, ead_wide weight)
-{
-    histogram[bin_of(view)] += (ead_real)(tail->weight * weight);
-    tail->total += tail->weight * weight;
-    tail->weight *=
-        1 + weight / (ead_wide)TAIL_MEMORY; /* growing weights: the past fades without being touched */
-    if (tail->weight < 1e6f)
-        return;
-    for (int i = 0; i < BINS; i++)
-        histogram[i] /= (ead_real)tail->weight;
-    tail->total /= tail->weight;
-    tail->weight = 1;
-}
-
-/* What a view exceeds with the risk whose logarithm, less that of TAIL_SHARE, is given. */
-static ead_wide exceeded_at(const struct tail *tail, ead_wide log_risk)
-{
-    ead_wide excess = -log_risk;
-    if (magnitude(tail->shape) > 1e-6f)
-        excess = (exponential(-tail->shape * log_risk) - 1) / tail->shape;
-    return larger(tail->start + tail->scale * larger(excess, 0), 1e-9f);
-}
-
-/* Fits the tail to the top TAIL_SHARE of the histogram, by its first two moments. */
-static void fit(struct tail *tail, const ead_real *histogram, ead_wide log_risk)
-{
-    ead_wide share = (ead_wide)TAIL_SHARE * tail->total, above = 0, first = 0, second = 0;
-    int bin = BINS - 1;
-    while (bin > 0 && above + (ead_wide)histogram[bin] < share)
-        above += (ead_wide)histogram[bin--];
-    ead_wide inside = (ead_wide)histogram[bin], top = edge(bin + 1);
-    tail->start = top - (inside > 0 ? (share - above) / inside : 0) * (top - edge(bin));
-    for (int i = BINS - 1; i > bin; i--) {
-        ead_wide excess = (edge(i) + edge(i + 1)) / 2 - tail->start, weight = (ead_wide)histogram[i];
-        first += weight * excess;
-        second += weight * excess * excess;
-    }
-    ead_wide part = (top - tail->start) / 2; /* the share of the start's own bin, evenly spread */
-    first = (first + (share - above) * part) / share;
-    second = (second + (share - above) * part * part * 4 / 3) / share;
-    ead_wide variance = larger(second - first * first, 1e-9f);
-    tail->shape = smaller(larger((1 - first * first / variance) / 2, SHAPE_MIN), SHAPE_MAX);
-    tail->scale = first * (1 - tail->shape);
-    tail->limit = exceeded_at(tail, (ead_wide)LEARN_LOG_RISK);
-    tail->bound = exceeded_at(tail, log_risk);
 }
 
 static void fit_all(ead_spectral *state)
@@ -616,14 +467,16 @@ static ead_wide rate(ead_spectral *state, uint32_t *at)
     return smaller(score, (ead_wide)SCORE_MAX);
 }
 
-/* The same by the limits that learning goes by, whatever the sensitivity; marks what was told. */
-static int is_event_row(ead_spectral *state)
+/* The same by the limits that learning goes by, whatever the sensitivity; marks what was told and notes how
+ * far each view was on its way to its limit. */
+static int is_event_row(ead_spectral *state, struct ead_i_look *look)
 {
     struct numbers *x = &state->x;
     int found = 0;
     for (int view = 0; view < VIEWS; view++) {
         ead_wide limit = bar(state, view, x->tails[view].limit, (ead_wide)MARGIN * x->boost);
         int told = limit > 0 && x->views[view] >= limit;
+        look->ratios[view] = limit > 0 ? x->views[view] / limit : 0;
         int gone = x->views[view] < x->tails[view].limit * (ead_wide)GONE;
         x->tails[view].peak *= gone ? (ead_wide)GONE_FADE : x->fade;
         if (told || state->repeat) /* what grows within an event is part of it */
@@ -661,9 +514,8 @@ static void draw_band(ead_spectral *state, ead_wide y, ead_wide innovation, ead_
     out->upper = out->expected + half;
 }
 
-static void decide(const ead_spectral *state, ead_wide value, ead_verdict *out)
+void ead_i_decide(const ead_spectral_settings *gates, ead_wide value, ead_verdict *out)
 {
-    const ead_spectral_settings *gates = &state->settings;
     ead_wide deviation = value - out->expected, size = magnitude(deviation);
     int side = gates->direction == EAD_BOTH || (gates->direction == EAD_ABOVE) == (deviation > 0);
     out->is_anomaly = out->score >= 1 && side && size >= gates->min_abs &&
@@ -791,7 +643,21 @@ static ead_wide within_reach(const ead_spectral *state, ead_wide y)
     return y > mean + reach ? mean + reach : y < mean - reach ? mean - reach : y;
 }
 
-static void judge_row(ead_spectral *state, ead_wide value, ead_wide y, ead_wide loosened, ead_verdict *out)
+/* What is known of the row once it has been learned. */
+static void look_back(const ead_spectral *state, int learning, struct ead_i_look *look)
+{
+    const struct numbers *x = &state->x;
+    ead_wide spread = root(x->variance), score = look->score;
+    for (int view = 0; view < VIEWS; view++)
+        score = larger(score, look->ratios[view]);
+    look->score = learning ? 0 : smaller(score, (ead_wide)SCORE_MAX);
+    look->value = spread > 0 ? (look->y - x->baseline) / spread : 0;
+    look->saliency = x->saliency;
+    look->run = state->run;
+}
+
+static void judge_row(ead_spectral *state, ead_wide value, ead_wide y, ead_wide loosened, ead_verdict *out,
+                      struct ead_i_look *look)
 {
     struct numbers *x = &state->x;
     count_run(state, state->seen > 0 && y == x->here.last);
@@ -800,17 +666,24 @@ static void judge_row(ead_spectral *state, ead_wide value, ead_wide y, ead_wide 
     view_reading(state, y, innovation, jump);
     int learning = state->seen < learning_len(state);
     out->score = rate(state, &state->winner);
-    if (first_change(state))
+    int first = first_change(state);
+    if (first)
         out->score = (ead_wide)UNKNOWN_SCORE;
     draw_band(state, y, innovation, loosened, out);
-    decide(state, value, out);
+    ead_i_decide(&state->settings, value, out);
     if (learning)
         *out = (ead_verdict){0, 0, NAN, NAN, NAN, 0};
-    learn(state, y, innovation, is_event_row(state) && !learning);
+    ead_wide unit = x->scale > 0 ? 1 / x->scale : 0;
+    *look = (struct ead_i_look){.innovation = innovation * unit, .jump = jump * unit, .y = y};
+    look->shift = x->displaced * unit;
+    look->scale = x->scale;
+    look->score = first ? (ead_wide)UNKNOWN_SCORE : 0;
+    learn(state, y, innovation, is_event_row(state, look) && !learning);
+    look_back(state, learning, look);
 }
 
-int ead_spectral_judge(ead_spectral *state, const ead_slide_table *table, ead_wide value, uint64_t missing,
-                       ead_verdict *out)
+int ead_i_spectral_judge(ead_spectral *state, const ead_slide_table *table, ead_wide value, uint64_t missing,
+                         ead_verdict *out, struct ead_i_look *look)
 {
     if (state->magic != STATE_MAGIC)
         return EAD_E_STATE;
@@ -825,8 +698,15 @@ int ead_spectral_judge(ead_spectral *state, const ead_slide_table *table, ead_wi
     status = add_row(state, table, y);
     if (status != EAD_OK)
         return status;
-    judge_row(state, value, y, root(1 + (ead_wide)missing), out);
+    judge_row(state, value, y, root(1 + (ead_wide)missing), out, look);
     return EAD_OK;
+}
+
+int ead_spectral_judge(ead_spectral *state, const ead_slide_table *table, ead_wide value, uint64_t missing,
+                       ead_verdict *out)
+{
+    struct ead_i_look look;
+    return ead_i_spectral_judge(state, table, value, missing, out, &look);
 }
 
 int ead_spectral_judge_many(ead_spectral *state, const ead_slide_table *table, const ead_wide *values,
@@ -863,20 +743,24 @@ int ead_spectral_revise(ead_spectral *state, const ead_slide_table *table, size_
 
 /* ---- making, checking, explaining ---- */
 
+int ead_i_settings_sound(const ead_spectral_settings *settings)
+{
+    int known = settings->direction == EAD_BOTH || settings->direction == EAD_ABOVE ||
+                settings->direction == EAD_BELOW;
+    return settings->sensitivity >= 0 && settings->sensitivity <= 100 && known && settings->min_abs >= 0 &&
+           settings->min_rel >= 0;
+}
+
 int ead_spectral_configure(ead_spectral *state, const ead_spectral_settings *settings)
 {
     if (state->magic != STATE_MAGIC)
         return EAD_E_STATE;
-    int known = settings->direction == EAD_BOTH || settings->direction == EAD_ABOVE ||
-                settings->direction == EAD_BELOW;
-    if (settings->sensitivity < 0 || settings->sensitivity > 100 || !known || !(settings->min_abs >= 0) ||
-        !(settings->min_rel >= 0))
+    if (!ead_i_settings_sound(settings))
         return EAD_E_RANGE;
-    int below = 90 - settings->sensitivity;
     state->settings = *settings;
-    state->x.margin =
-        (ead_wide)MARGIN + (ead_wide)below * (ead_wide)(below > 0 ? MARGIN_SLOPE : MARGIN_SLOPE_TOP);
-    state->x.log_risk = (ead_wide)LEARN_LOG_RISK - (ead_wide)LOG_RISK_SLOPE * (ead_wide)below;
+    state->x.margin = margin_at(settings->sensitivity);
+    state->x.log_risk =
+        (ead_wide)LEARN_LOG_RISK - (ead_wide)LOG_RISK_SLOPE * (ead_wide)(90 - settings->sensitivity);
     for (int view = 0; view < VIEWS; view++)
         if (state->x.tails[view].limit > 0) /* fitted: else loading a state would make it judge sooner */
             state->x.tails[view].bound = exceeded_at(&state->x.tails[view], state->x.log_risk);

@@ -6,8 +6,6 @@ from array import array
 from edgead.errors import InvalidInput, NativeError
 
 from edgead.native cimport csrc
-from libc.math cimport fabs, log1p
-
 
 
 cdef class _LazyNumpy:
@@ -49,4 +47,7 @@ include "_saliency.pxi"
 include "_slide.pxi"
 include "_order.pxi"
 include "_spectral.pxi"
+include "_rows.pxi"
+include "_bank.pxi"
+include "_fuse.pxi"
 include "_service.pxi"

@@ -6,8 +6,17 @@ DIRECTIONS = {"both": csrc.EAD_BOTH, "above": csrc.EAD_ABOVE, "below": csrc.EAD_
 SPECTRAL_VIEWS = ("jump", "innovation", "fluctuation", "salient", "level", "noise", "frozen", "season")
 
 
-# Numbers of a row of `SpectralResidual.rows`: how far views are into their limits.
-SPECTRAL_CHANNELS = ("jump", "innovation", "salient", "level", "score")
+cdef dict _told(const csrc.ead_spectral_facts *facts):
+    """The facts by name."""
+    told = {"view": SPECTRAL_VIEWS[facts.winner]}
+    for i, name in enumerate(SPECTRAL_VIEWS):
+        if facts.bounds[i] > 0:
+            told[name], told[name + "_bound"] = facts.views[i], facts.bounds[i]
+    told.update(
+        saliency=facts.saliency, typical_innovation=facts.scale, baseline=facts.baseline, forecast=facts.forecast,
+        budget_factor=facts.boost, season_rows=float(facts.season), identical_readings=float(facts.run),
+        readings_seen=float(facts.seen))
+    return told
 
 
 cdef class SpectralResidual:
@@ -142,56 +151,6 @@ cdef class SpectralResidual:
         check_status(status)
         return (*out, hits)
 
-    cdef int fill(self, double score, float *row) noexcept nogil:
-        """The newest reading's row: log(1 + view / limit), 0 where a view has no say; `level` is the season's if larger."""
-        cdef csrc.ead_spectral_facts facts
-        cdef int views[5]
-        cdef int i, status
-        cdef float ratio
-        views[0], views[1], views[2], views[3], views[4] = 0, 1, 3, 4, 7
-        if self.single:
-            status = csrc.ead32_spectral_explain(self.pointer32(), &facts)
-        else:
-            status = csrc.ead_spectral_explain(self.pointer(), &facts)
-        for i in range(5):
-            ratio = 0.0
-            if status == csrc.EAD_OK and facts.bounds[views[i]] > 0:
-                ratio = <float> log1p(fabs(facts.views[views[i]]) / facts.bounds[views[i]])
-            if i < 4:
-                row[i] = ratio
-            elif ratio > row[3]:
-                row[3] = ratio
-        row[4] = <float> log1p(score)
-        return status
-
-    def judge_row(self, double value, long long missing, float[::1] row):
-        """As `judge`, and fills `row` (a float for each of `SPECTRAL_CHANNELS`)."""
-        answer = self.judge(value, missing)
-        if row.shape[0] != len(SPECTRAL_CHANNELS):
-            raise InvalidInput(f"row of {row.shape[0]} numbers, expected {len(SPECTRAL_CHANNELS)}")
-        check_status(self.fill(answer[0], &row[0]))
-        return answer
-
-    def rows(self, values):
-        """Rows of `judge_row` for readings one after another, without gaps; float32, shape (count, channels)."""
-        values = np.ascontiguousarray(values, np.float64)
-        if values.ndim != 1 or not np.isfinite(values).all():
-            raise InvalidInput(f"values of shape {values.shape}: expected finite numbers in one dimension")
-        out = np.zeros((len(values), len(SPECTRAL_CHANNELS)), np.float32)
-        cdef const double[::1] source = values
-        cdef float[:, ::1] target = out
-        cdef Py_ssize_t i, count = len(values)
-        cdef csrc.ead_verdict verdict
-        cdef int status = csrc.EAD_OK
-        with nogil:
-            for i in range(count):
-                status = self.take(source[i], 0, &verdict)
-                if status != csrc.EAD_OK:
-                    break
-                status = self.fill(verdict.score, &target[i, 0])
-        check_status(status)
-        return out
-
     def revise(self, size_t age, double value):
         """Replace the reading `age` readings ago (0 = newest) in what later ones are compared with; no judgement.
 
@@ -227,15 +186,7 @@ cdef class SpectralResidual:
             check_status(csrc.ead32_spectral_explain(self.pointer32(), &facts))
         else:
             check_status(csrc.ead_spectral_explain(self.pointer(), &facts))
-        told = {"view": SPECTRAL_VIEWS[facts.winner]}
-        for i, name in enumerate(SPECTRAL_VIEWS):
-            if facts.bounds[i] > 0:
-                told[name], told[name + "_bound"] = facts.views[i], facts.bounds[i]
-        told.update(
-            saliency=facts.saliency, typical_innovation=facts.scale, baseline=facts.baseline, forecast=facts.forecast,
-            budget_factor=facts.boost, season_rows=float(facts.season), identical_readings=float(facts.run),
-            readings_seen=float(facts.seen))
-        return told
+        return _told(&facts)
 
     def dump(self):
         """The whole state as bytes, for `load`."""

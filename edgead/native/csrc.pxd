@@ -174,6 +174,89 @@ cdef extern from "edgead_f32.h" nogil:
     uint64_t ead32_spectral_needed(const ead32_spectral *state)
     int ead32_spectral_explain(const ead32_spectral *state, ead_spectral_facts *out)
 
+    # rows for a network, its part in a verdict; day, length in rows, embeddings in numbers
+    enum:
+        EAD_ROWS_CHANNELS
+        EAD_ROWS_MAX_DAY
+        EAD_ROWS_MAX_LEN
+    ctypedef struct ead_row_facts:
+        ead_verdict verdict
+        ead_wide value
+        ead_wide scale
+        ead_wide score
+        int learning
+    ctypedef struct ead_fuse_facts:
+        ead_wide log_odds
+        ead_wide limit
+        ead_wide familiarity
+        ead_wide distance
+        uint32_t patches
+        int network
+
+    ctypedef struct ead_rows:
+        pass
+    size_t ead_rows_size(size_t n, size_t day, size_t length)
+    int ead_rows_init(ead_rows *state, size_t bytes, size_t n, size_t day, size_t length,
+                      const ead_spectral_settings *settings)
+    int ead_rows_configure(ead_rows *state, const ead_spectral_settings *settings)
+    int ead_rows_check(const ead_rows *state, size_t bytes, size_t n, size_t day, size_t length)
+    int ead_rows_judge(ead_rows *state, const ead_slide_table *table, ead_wide value, uint64_t missing, ead_row_facts *out)
+    int ead_rows_judge_many(ead_rows *state, const ead_slide_table *table, const ead_wide *values, size_t count, float *rows)
+    int ead_rows_history(const ead_rows *state, float *out)
+    int ead_rows_revise(ead_rows *state, const ead_slide_table *table, size_t age, ead_wide value)
+    uint64_t ead_rows_needed(const ead_rows *state)
+    int ead_rows_explain(const ead_rows *state, ead_spectral_facts *out)
+
+    ctypedef struct ead_bank:
+        pass
+    size_t ead_bank_size(size_t length, size_t patches)
+    int ead_bank_init(ead_bank *state, size_t bytes, size_t length, size_t patches)
+    int ead_bank_check(const ead_bank *state, size_t bytes, size_t length, size_t patches)
+    int ead_bank_meet(ead_bank *state, const float *embedding, int learns, ead_wide *distance)
+    ead_wide ead_bank_reach(const ead_bank *state)
+    size_t ead_bank_count(const ead_bank *state)
+
+    ctypedef struct ead_fuse:
+        pass
+    size_t ead_fuse_size(size_t length, size_t patches)
+    int ead_fuse_init(ead_fuse *state, size_t bytes, size_t length, size_t patches, const ead_spectral_settings *settings)
+    int ead_fuse_configure(ead_fuse *state, const ead_spectral_settings *settings)
+    int ead_fuse_check(const ead_fuse *state, size_t bytes, size_t length, size_t patches)
+    int ead_fuse_judge(ead_fuse *state, const ead_row_facts *row, float log_odds, const float *embedding, ead_verdict *out)
+    int ead_fuse_explain(const ead_fuse *state, ead_fuse_facts *out)
+
+    ctypedef struct ead32_rows:
+        pass
+    size_t ead32_rows_size(size_t n, size_t day, size_t length)
+    int ead32_rows_init(ead32_rows *state, size_t bytes, size_t n, size_t day, size_t length,
+                      const ead_spectral_settings *settings)
+    int ead32_rows_configure(ead32_rows *state, const ead_spectral_settings *settings)
+    int ead32_rows_check(const ead32_rows *state, size_t bytes, size_t n, size_t day, size_t length)
+    int ead32_rows_judge(ead32_rows *state, const ead32_slide_table *table, ead_wide value, uint64_t missing, ead_row_facts *out)
+    int ead32_rows_judge_many(ead32_rows *state, const ead32_slide_table *table, const ead_wide *values, size_t count, float *rows)
+    int ead32_rows_history(const ead32_rows *state, float *out)
+    int ead32_rows_revise(ead32_rows *state, const ead32_slide_table *table, size_t age, ead_wide value)
+    uint64_t ead32_rows_needed(const ead32_rows *state)
+    int ead32_rows_explain(const ead32_rows *state, ead_spectral_facts *out)
+
+    ctypedef struct ead32_bank:
+        pass
+    size_t ead32_bank_size(size_t length, size_t patches)
+    int ead32_bank_init(ead32_bank *state, size_t bytes, size_t length, size_t patches)
+    int ead32_bank_check(const ead32_bank *state, size_t bytes, size_t length, size_t patches)
+    int ead32_bank_meet(ead32_bank *state, const float *embedding, int learns, ead_wide *distance)
+    ead_wide ead32_bank_reach(const ead32_bank *state)
+    size_t ead32_bank_count(const ead32_bank *state)
+
+    ctypedef struct ead32_fuse:
+        pass
+    size_t ead32_fuse_size(size_t length, size_t patches)
+    int ead32_fuse_init(ead32_fuse *state, size_t bytes, size_t length, size_t patches, const ead_spectral_settings *settings)
+    int ead32_fuse_configure(ead32_fuse *state, const ead_spectral_settings *settings)
+    int ead32_fuse_check(const ead32_fuse *state, size_t bytes, size_t length, size_t patches)
+    int ead32_fuse_judge(ead32_fuse *state, const ead_row_facts *row, float log_odds, const float *embedding, ead_verdict *out)
+    int ead32_fuse_explain(const ead32_fuse *state, ead_fuse_facts *out)
+
 # univariate detection as the cloud service did it; work lengths in elements of the pointer's type
 cdef extern from "edgead.h" nogil:
     enum:

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgead.errors import ModelPackageError
-from edgead.native import SPECTRAL_CHANNELS
+from edgead.native import ROW_CHANNELS
 from edgead.package import Package, UnivariatePackage, open_package, self_test
 from edgead.shipped import shipped
 
 Array = NDArray[np.float32]
 
 #: Rows that the C core makes: name and version, and the names of their numbers.
-FEATURES, CHANNELS = "spectral-views@1", SPECTRAL_CHANNELS
+FEATURES, CHANNELS = "edgead-rows@1", ROW_CHANNELS
 #: Name of the model: that of the shipped package, and of an installed one that takes its place.
 MODEL = "srcnn"
 

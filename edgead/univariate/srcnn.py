@@ -1,11 +1,10 @@
-"""The streaming detector ``srcnn``: a network on the last rows of the C core, fused with the spectral residual.
+"""The streaming detector ``srcnn``: a network on the last rows of the C core, joined with what the core says itself.
 
 A reading is judged in two steps, so that readings of many series can share one call of the network: `prepare` moves the
 C state and the history on, which never depends on what the network says; `conclude` takes the network's answer, in
-the order of the readings.
+the order of the readings.  docs/algorithms.md says how both voices are joined.
 """
 
-import math
 import struct
 from typing import TYPE_CHECKING
 
@@ -13,25 +12,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgead.errors import InvalidInput
-from edgead.native import SpectralResidual
+from edgead.native import ROWS_MAX_DAY, Fusion, RowHistory
 from edgead.univariate.networks import Network
 
 if TYPE_CHECKING:
     from edgead.univariate.streaming import DetectorSettings, Judgement
 
 _HEAD = struct.Struct("<8sIII")
-_MAGIC = b"EADCNN01"
+_MAGIC = b"EADCNN02"
 
-#: What `prepare` leaves for `conclude`: the spectral judgement, and the readings still missing after this one.
-Ticket = tuple["Judgement", int]
+#: Patches that a series remembers: with more of them nothing got better on the recordings.
+PATCHES = 128
+#: Rows of the shortest day that has a profile.
+LEAST_DAY = 24
+
+#: What `prepare` leaves for `conclude`: what the core says of the reading, and the readings still missing after it.
+Ticket = tuple[tuple[float, float, float, float, float, bool, float, float, float, bool], int]
 
 
-def rows(values: NDArray[np.float64], window: int) -> NDArray[np.float32]:
+def day_of(rows_per_day: int) -> int:
+    """Rows of the daily profile: those of a day, or 0 where they are too few or too many for one."""
+    return rows_per_day if LEAST_DAY <= rows_per_day <= ROWS_MAX_DAY else 0
+
+
+def rows(values: NDArray[np.float64], window: int, rows_per_day: int = 0) -> NDArray[np.float32]:
     """Rows that a detector of this window makes of a whole series; float32, shape (count, channels).
 
     A row depends on the readings up to its own, and on nothing else.
     """
-    return SpectralResidual(window).rows(values)
+    return RowHistory(window, rows_per_day=day_of(rows_per_day), length=1).rows(values)
 
 
 class SrcnnDetector:
@@ -40,7 +49,7 @@ class SrcnnDetector:
     Parameters
     ----------
     settings : DetectorSettings
-        Window, sensitivity and gates.
+        Window, sensitivity, gates and the rows of a day.
     network : Network
         Shared with other series.
     """
@@ -48,25 +57,30 @@ class SrcnnDetector:
     def __init__(self, settings: "DetectorSettings", network: Network) -> None:
         self.network = network
         self.model = network.name
-        self._settings = settings
-        self._spectral = SpectralResidual(
+        self._length, self._day = network.shape[1], day_of(settings.rows_per_day)
+        self._rows = RowHistory(
             settings.window,
+            rows_per_day=self._day,
+            length=self._length,
             sensitivity=settings.sensitivity,
             min_abs=settings.min_abs,
             min_rel=settings.min_rel,
             direction=settings.direction,
         )
-        channels, length = network.shape
-        self._length = length
-        # twice the history: rows move to the front once a history and are always one stretch of memory
-        self._ring = np.zeros((2 * length, channels), np.float32)
-        self._end = length
-        self.needed = self._spectral.needed
+        self._fusion = Fusion(
+            network.embedding,
+            PATCHES,
+            sensitivity=settings.sensitivity,
+            min_abs=settings.min_abs,
+            min_rel=settings.min_rel,
+            direction=settings.direction,
+        )
+        self.needed = self._rows.needed
 
     @property
     def nbytes(self) -> int:
         """Memory of the state."""
-        return int(self._spectral.nbytes) + self._ring.nbytes
+        return self._rows.nbytes + self._fusion.nbytes
 
     def judge(self, value: float, missing: int) -> "Judgement":
         """Judge one reading alone; see `StreamingDetector.judge`."""
@@ -77,51 +91,49 @@ class SrcnnDetector:
 
     def prepare(self, value: float, missing: int, history: NDArray[np.float32]) -> Ticket:
         """Take a reading in; see `BatchedDetector.prepare`."""
-        if self._end == len(self._ring):
-            self._ring[: self._length] = self._ring[-self._length :]
-            self._end = self._length
-        judged = self._spectral.judge_row(value, missing, self._ring[self._end])
-        self._end += 1
-        history[:] = self._ring[self._end - self._length : self._end].T
-        return judged, self._spectral.needed
+        return self._rows.judge(value, missing, history), self._rows.needed
 
     def conclude(self, ticket: Ticket, score: float, embedding: NDArray[np.float32]) -> "Judgement":
-        """Judge a reading by the network's answer; see `BatchedDetector.conclude`."""
-        judged, self.needed = ticket
-        edge = self.network.constants.get("edge", math.inf)
-        if self.needed or not score >= edge or judged[5]:
-            return judged
-        return judged
+        """Judge a reading by the network's answer; see `BatchedDetector.conclude`.
+
+        Where the network failed the core's own verdict stands.
+        """
+        row, self.needed = ticket
+        if score != score:  # NaN
+            return row[:6]
+        return self._fusion.judge(row, score, embedding)
 
     def revise(self, age: int, value: float) -> None:
         """See `StreamingDetector.revise`."""
-        self._spectral.revise(age, value)
+        self._rows.revise(age, value)
 
     def explain(self) -> dict[str, float | str]:
         """See `StreamingDetector.explain`."""
-        return self._spectral.explain()
+        return self._rows.explain() | self._fusion.explain()
 
     def dump(self) -> bytes:
         """See `StreamingDetector.dump`."""
-        channels, length = self.network.shape
-        head = _HEAD.pack(_MAGIC, channels, length, self.needed)
-        history = self._ring[self._end - self._length : self._end]
-        return head + history.tobytes() + self._spectral.dump()
+        rows = self._rows.dump()
+        return _HEAD.pack(_MAGIC, self._length, self._day, len(rows)) + rows + self._fusion.dump()
 
     def load(self, data: bytes) -> None:
         """See `StreamingDetector.load`."""
-        channels, length = self.network.shape
-        size = _HEAD.size + 4 * channels * length
-        if len(data) < size:
-            raise InvalidInput(f"dump of srcnn: {len(data)} bytes, expected at least {size}")
-        magic, found_channels, found_length, needed = _HEAD.unpack_from(data)
-        if (magic, found_channels, found_length) != (_MAGIC, channels, length):
-            raise InvalidInput(f"dump of srcnn: expected version {_MAGIC!r} of {channels} x {length}")
-        history = np.frombuffer(data, "<f4", channels * length, _HEAD.size).reshape(length, channels)
-        if not np.isfinite(history).all():
-            raise InvalidInput("dump of srcnn: damaged")
-        self._spectral.load(data[size:])
-        self._ring[:length], self._end, self.needed = history, length, needed
+        if len(data) < _HEAD.size:
+            raise InvalidInput(f"dump of srcnn: {len(data)} bytes, expected at least {_HEAD.size}")
+        magic, length, day, size = _HEAD.unpack_from(data)
+        if (magic, length, day) != (_MAGIC, self._length, self._day):
+            raise InvalidInput(
+                f"dump of srcnn: expected version {_MAGIC!r} of {self._length} rows and days of {self._day}"
+            )
+        rows, fusion = data[_HEAD.size : _HEAD.size + size], data[_HEAD.size + size :]
+        before = self._rows.dump()
+        self._rows.load(rows)
+        try:
+            self._fusion.load(fusion)
+        except InvalidInput:
+            self._rows.load(before)
+            raise
+        self.needed = self._rows.needed
 
 
 def judge_series(

@@ -40,6 +40,8 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Gate, share of ``abs(expected)``: deviations below this are never anomalies.
     direction : {"both", "above", "below"}
         Gate: the side of the band on which a value can be an anomaly.
+    rows_per_day : int, >= 0
+        Rows of the grid that make a day, for detectors that keep a profile of it; 0 = not known.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_abs: float = 0.0
     min_rel: float = 0.0
     direction: Direction = "both"
+    rows_per_day: int = 0
 
     def __post_init__(self) -> None:
         _expect("window", self.window, MIN_WINDOW <= self.window <= MAX_WINDOW, f"{MIN_WINDOW}..{MAX_WINDOW}")
@@ -60,6 +63,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _expect("min_rel", self.min_rel, 0 <= self.min_rel < float("inf"), "a finite number >= 0")
         known = self.direction in ("both", "above", "below")
         _expect("direction", self.direction, known, "one of both, above, below")
+        _expect("rows_per_day", self.rows_per_day, 0 <= self.rows_per_day <= 2**31 - 1, "a whole number >= 0")
 
 
 def _expect(field: str, value: object, ok: bool, expected: str) -> None:

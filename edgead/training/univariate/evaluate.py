@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,7 +79,9 @@ def evaluate(network: Network | None, recipe: Recipe, *, series: int = SERIES, r
         # a calm stretch of a third is there for false alarms
         calm = rows // 3
         made = inject(normal.values, rng, kinds=recipe.anomalies.kinds, every=600, first=calm + settled)
-        flags = _flags(made.values, network, settings)
+        flags = _flags(
+            made.values, network, msgspec.structs.replace(settings, rows_per_day=normal.rows_per_day)
+        )
         near = np.zeros(rows, np.bool_)
         near[:settled] = True
         for start, length, kind in zip(made.starts.tolist(), made.lengths.tolist(), made.kinds, strict=True):

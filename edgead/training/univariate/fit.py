@@ -52,7 +52,9 @@ class Example(NamedTuple):
     told: Array
 
 
-def example_of(values: NDArray[np.float64], normal: Array, told: Array, detector_window: int) -> Example:
+def example_of(
+    values: NDArray[np.float64], normal: Array, told: Array, detector_window: int, rows_per_day: int
+) -> Example:
     """Make the rows of a series; what cannot be judged there is not normal either."""
     flat, run = np.zeros(len(values), np.bool_), 0
     for at, same in enumerate((np.diff(values) == 0).tolist(), start=1):
@@ -60,7 +62,7 @@ def example_of(values: NDArray[np.float64], normal: Array, told: Array, detector
         flat[at] = run >= FLAT
     normal[flat] = 0.0
     normal[:SETTLED] = 0.0
-    return Example(np.ascontiguousarray(rows_of(values, detector_window).T), normal, told)
+    return Example(np.ascontiguousarray(rows_of(values, detector_window, rows_per_day).T), normal, told)
 
 
 def example_from(series: Normal, recipe: Recipe, rng: np.random.Generator) -> Example:
@@ -73,7 +75,7 @@ def example_from(series: Normal, recipe: Recipe, rng: np.random.Generator) -> Ex
             told[first : min(first + TOLD_WITHIN, end)] = 1.0
     if not series.labelled:
         values = _with_anomalies(series, recipe.anomalies, rng, normal, told)
-    return example_of(values, normal, told, recipe.detector_window)
+    return example_of(values, normal, told, recipe.detector_window, series.rows_per_day)
 
 
 def _with_anomalies(

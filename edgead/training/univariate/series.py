@@ -18,6 +18,9 @@ FloatArray = NDArray[np.float64]
 #: Rows that a train part must have, and share of its readings that differ from the one before.
 LEAST_ROWS, MOVING_SHARE = 400, 0.3
 
+#: Rows of a day of made series: not told, five minutes and one minute; share of those told that follow the day.
+DAYS, DAILY_SHARE = (0, 0, 288, 1440), 0.7
+
 #: Beginnings of the licences a model that is given away may learn from; "SA" or another name is refused.
 LICENCES = ("MIT", "CC BY 4.0 (UCI", "Caltech/JPL BSD-3-style")
 
@@ -36,6 +39,8 @@ class Normal(NamedTuple):
         Where it comes from, with its licence.
     labelled : bool
         Learn from its labels in place of made anomalies.
+    rows_per_day : int
+        0 = not known, or no day.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Normal(NamedTuple):
     abnormal: NDArray[np.bool_]
     source: str
     labelled: bool = False
+    rows_per_day: int = 0
 
 
 # ---------------------------------------------------------------------- made
@@ -156,14 +162,25 @@ def made(rng: np.random.Generator, rows: int, family: str) -> FloatArray:
     return values
 
 
+def _with_day(rng: np.random.Generator, values: FloatArray, rows_per_day: int) -> FloatArray:
+    """The same with a shape that repeats every day."""
+    angle, shape = 2 * np.pi * np.arange(len(values)) / rows_per_day, np.zeros(len(values))
+    for harmonic in range(1, int(rng.integers(2, 8))):
+        shape += rng.normal() / harmonic * np.sin(harmonic * angle + rng.uniform(0, 2 * np.pi))
+    return values + rng.uniform(0.3, 3.0) * float(values.std()) * shape
+
+
 def simulated(count: int, rows: int, seed: int) -> Iterator[Normal]:
-    """So many made series, the families in turn."""
+    """So many made series, the families in turn; of half of them the length of a day is told, mostly for a reason."""
     names = list(FAMILIES)
     for number in range(count):
         family = names[number % len(names)]
         rng = np.random.default_rng([seed, number])
-        values = made(rng, rows, family)
-        yield Normal(f"{family}-{number}", values, np.zeros(rows, np.bool_), "simulation of edgead.training")
+        values, day = made(rng, rows, family), int(rng.choice(DAYS))
+        if day and rng.random() < DAILY_SHARE:
+            values = _with_day(rng, values, day)
+        about = "simulation of edgead.training"
+        yield Normal(f"{family}-{number}", values, np.zeros(rows, np.bool_), about, rows_per_day=day)
 
 
 # ---------------------------------------------------------------------- recorded
@@ -229,7 +246,8 @@ def _variables(
         return
     for column in _chosen(asked, rows[part], rng):
         source = f"train part of {entry['set']}, {entry['licence']}"
-        yield Normal(f"{place}/{column}", rows[part, column], labels[part], source, labelled)
+        day = round(86400 / entry["interval_s"]) if entry["interval_s"] else 0
+        yield Normal(f"{place}/{column}", rows[part, column], labels[part], source, labelled, day)
 
 
 def _chosen(asked: Recordings, rows: FloatArray, rng: np.random.Generator) -> list[int]:

@@ -1,0 +1,144 @@
+/* A bounded memory of patches: the embeddings that a series has shown.  SPDX-License-Identifier: Apache-2.0
+ *
+ * A patch is kept if it is further from all that are kept than a reach which finds itself: it grows with
+ * every patch kept and shrinks in between, so that one reading in BANK_EVERY is kept.  A full memory drops
+ * the patch that was met longest ago. */
+#include <string.h>
+
+#include "ead_tail.h"
+
+#define STATE_MAGIC EAD_MAGIC('B' << 8 | 'K')
+#define STATE_VERSION 1
+
+#define BANK_FIRST 8       /* patches that are kept whatever they are, and before which nothing is known */
+#define BANK_EVERY 50      /* readings for one new patch */
+#define BANK_STEP 0.02     /* growth of the reach with a patch kept */
+#define EMBEDDING_MAX 1e9f /* greater numbers are cut: squares of differences stay finite */
+
+struct ead_bank {
+    uint32_t magic, version, wide_size, length, patches, count;
+    uint32_t clock;    /* embeddings learned */
+    uint32_t reserved; /* the next is aligned for doubles */
+    ead_wide reach;
+    /* then, as float: kept[patches][length]; as uint32_t: met[patches] */
+};
+
+static float *kept_of(const ead_bank *state, size_t i)
+{
+    return (float *)(state + 1) + i * state->length;
+}
+
+static uint32_t *met_of(const ead_bank *state)
+{
+    return (uint32_t *)kept_of(state, state->patches);
+}
+
+size_t ead_bank_size(size_t length, size_t patches)
+{
+    if (length < 1 || length > EAD_BANK_MAX_LEN || patches < BANK_FIRST || patches > EAD_BANK_MAX_PATCHES)
+        return 0;
+    return sizeof(ead_bank) + (patches * (length * sizeof(float) + sizeof(uint32_t)) + 7) / 8 * 8;
+}
+
+int ead_bank_init(ead_bank *state, size_t bytes, size_t length, size_t patches)
+{
+    size_t size = ead_bank_size(length, patches);
+    if (size == 0)
+        return EAD_E_LENGTH;
+    if (bytes < size)
+        return EAD_E_WORK;
+    memset(state, 0, size);
+    state->magic = STATE_MAGIC;
+    state->version = STATE_VERSION;
+    state->wide_size = sizeof(ead_wide);
+    state->length = (uint32_t)length;
+    state->patches = (uint32_t)patches;
+    return EAD_OK;
+}
+
+int ead_bank_check(const ead_bank *state, size_t bytes, size_t length, size_t patches)
+{
+    size_t size = ead_bank_size(length, patches);
+    if (size == 0 || bytes != size || state->magic != STATE_MAGIC || state->version != STATE_VERSION ||
+        state->wide_size != sizeof(ead_wide) || state->length != length || state->patches != patches ||
+        state->count > patches || !(state->reach >= 0) || state->reach - state->reach != 0)
+        return EAD_E_STATE;
+    const float *kept = kept_of(state, 0);
+    for (size_t i = 0; i < patches * length; i++)
+        if (!(kept[i] >= -EMBEDDING_MAX && kept[i] <= EMBEDDING_MAX))
+            return EAD_E_STATE;
+    return EAD_OK;
+}
+
+static float cut(float x)
+{
+    return x > EMBEDDING_MAX ? EMBEDDING_MAX : x < -EMBEDDING_MAX ? -EMBEDDING_MAX : x;
+}
+
+/* Square of the distance to the nearest patch, and which it is; a patch is given up where it is already
+ * further. */
+static float nearest(const ead_bank *state, const float *embedding, size_t *at)
+{
+    float least = 0;
+    for (size_t i = 0; i < state->count; i++) {
+        const float *kept = kept_of(state, i);
+        float sum = 0;
+        for (size_t j = 0; j < state->length && (i == 0 || sum < least); j++)
+            sum += (cut(embedding[j]) - kept[j]) * (cut(embedding[j]) - kept[j]);
+        if (i == 0 || sum < least) {
+            least = sum;
+            *at = i;
+        }
+    }
+    return least;
+}
+
+static size_t place_for_new(ead_bank *state)
+{
+    if (state->count < state->patches)
+        return state->count++;
+    const uint32_t *met = met_of(state);
+    size_t oldest = 0;
+    for (size_t i = 1; i < state->patches; i++)
+        if (state->clock - met[i] > state->clock - met[oldest])
+            oldest = i;
+    return oldest;
+}
+
+static void learn(ead_bank *state, const float *embedding, ead_wide distance, size_t at)
+{
+    if (state->count < BANK_FIRST || distance > state->reach) {
+        if (state->count >= BANK_FIRST)
+            state->reach = state->reach > 0 ? state->reach * (ead_wide)(1 + BANK_STEP) : distance;
+        at = place_for_new(state);
+        for (size_t j = 0; j < state->length; j++)
+            kept_of(state, at)[j] = cut(embedding[j]);
+    }
+    met_of(state)[at] = state->clock++;
+    state->reach *= (ead_wide)(1 - BANK_STEP / BANK_EVERY);
+}
+
+int ead_bank_meet(ead_bank *state, const float *embedding, int learns, ead_wide *distance)
+{
+    if (state->magic != STATE_MAGIC)
+        return EAD_E_STATE;
+    for (size_t j = 0; j < state->length; j++)
+        if (embedding[j] != embedding[j])
+            return EAD_E_NOT_FINITE;
+    size_t at = 0;
+    ead_wide found = root((ead_wide)nearest(state, embedding, &at));
+    *distance = state->count < BANK_FIRST ? -1 : found;
+    if (learns)
+        learn(state, embedding, found, at);
+    return EAD_OK;
+}
+
+ead_wide ead_bank_reach(const ead_bank *state)
+{
+    return state->reach;
+}
+
+size_t ead_bank_count(const ead_bank *state)
+{
+    return state->count;
+}

@@ -1,0 +1,127 @@
+# The network's part in a verdict: the binding of ead_fuse.  Included by _kernel.pyx.
+
+
+cdef class Fusion:
+    """Joins a network's answers about one series with what `RowHistory` said of the same readings.
+
+    Parameters
+    ----------
+    length : int, 1..64
+        Numbers of an embedding.
+    patches : int, 8..1024
+        Embeddings remembered.
+    sensitivity, min_abs, min_rel, direction, single
+        As of `SpectralResidual`.
+
+    Raises
+    ------
+    InvalidInput
+        If a parameter is out of range.
+    """
+
+    cdef unsigned char[::1] block
+    cdef csrc.ead_spectral_settings settings
+    cdef size_t length, patches
+    cdef bint single
+
+    def __init__(self, size_t length, size_t patches=128, *, int sensitivity=90, double min_abs=0.0, double min_rel=0.0,
+                 direction="both", bint single=True):
+        self.settings = _settings(sensitivity, min_abs, min_rel, direction)
+        size = csrc.ead32_fuse_size(length, patches) if single else csrc.ead_fuse_size(length, patches)
+        if size == 0:
+            raise InvalidInput(f"length {length}, patches {patches}: expected 1..64 and 8..1024")
+        self.single, self.length, self.patches = single, length, patches
+        self.block = _aligned(size)
+        if single:
+            status = csrc.ead32_fuse_init(self.pointer32(), size, length, patches, &self.settings)
+        else:
+            status = csrc.ead_fuse_init(self.pointer(), size, length, patches, &self.settings)
+        _check_settings(status, &self.settings)
+
+    cdef csrc.ead_fuse *pointer(self) noexcept nogil:
+        return <csrc.ead_fuse *> &self.block[0]
+
+    cdef csrc.ead32_fuse *pointer32(self) noexcept nogil:
+        return <csrc.ead32_fuse *> &self.block[0]
+
+    def judge(self, tuple row, float log_odds, const float[::1] embedding):
+        """The verdict about a reading; readings must come in the order in which `RowHistory.judge` took them.
+
+        Parameters
+        ----------
+        row : tuple
+            What `RowHistory.judge` gave for it.
+        log_odds : float
+            Of an anomaly at this reading, as the network says.
+        embedding : ndarray of float32, shape (length,)
+            Of the network.
+
+        Returns
+        -------
+        tuple
+            score, severity, expected, lower, upper, is_anomaly; while learning score 0 and NaN.
+
+        Raises
+        ------
+        InvalidInput
+            If a number is NaN or the shape another one; then nothing changes.
+        """
+        cdef csrc.ead_row_facts facts
+        cdef csrc.ead_verdict out
+        cdef int status
+        if embedding.shape[0] != <Py_ssize_t> self.length:
+            raise InvalidInput(f"embedding of shape ({embedding.shape[0]},): expected ({self.length},)")
+        (facts.verdict.score, facts.verdict.severity, facts.verdict.expected, facts.verdict.lower, facts.verdict.upper,
+         facts.verdict.is_anomaly, facts.value, facts.scale, facts.score, facts.learning) = row
+        if self.single:
+            status = csrc.ead32_fuse_judge(self.pointer32(), &facts, log_odds, &embedding[0], &out)
+        else:
+            status = csrc.ead_fuse_judge(self.pointer(), &facts, log_odds, &embedding[0], &out)
+        check_status(status)
+        return out.score, out.severity, out.expected, out.lower, out.upper, out.is_anomaly != 0
+
+    @property
+    def nbytes(self):
+        """Bytes of the state."""
+        return self.block.shape[0]
+
+    def explain(self):
+        """What the network's part in the last verdict was.
+
+        Returns
+        -------
+        dict of str to float
+            ``network``: 1 where it set the score; ``log_odds`` after the memory's discount, ``log_odds_bound``,
+            ``familiarity`` (0.8..1, less for patches met before), ``patch_distance``, ``patches``.
+        """
+        cdef csrc.ead_fuse_facts facts
+        if self.single:
+            check_status(csrc.ead32_fuse_explain(self.pointer32(), &facts))
+        else:
+            check_status(csrc.ead_fuse_explain(self.pointer(), &facts))
+        return dict(network=float(facts.network), log_odds=facts.log_odds, log_odds_bound=facts.limit,
+                    familiarity=facts.familiarity, patch_distance=facts.distance, patches=float(facts.patches))
+
+    def dump(self):
+        """The whole state as bytes, for `load`."""
+        return bytes(self.block)
+
+    def load(self, bytes state):
+        """Replace what was learned by what `dump` gave, of the same sizes and precision; the settings stay.
+
+        Raises
+        ------
+        InvalidInput
+            If the bytes are not a whole and sound state of these; then nothing changes.
+        """
+        cdef Py_ssize_t size = self.block.shape[0]
+        cdef unsigned char[::1] block = _given(state, size)
+        if self.single:
+            _check_given(csrc.ead32_fuse_check(<csrc.ead32_fuse *> &block[0], size, self.length, self.patches))
+        else:
+            _check_given(csrc.ead_fuse_check(<csrc.ead_fuse *> &block[0], size, self.length, self.patches))
+        self.block[:] = block
+        if self.single:
+            check_status(csrc.ead32_fuse_configure(self.pointer32(), &self.settings))
+        else:
+            check_status(csrc.ead_fuse_configure(self.pointer(), &self.settings))
