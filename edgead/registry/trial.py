@@ -14,7 +14,6 @@ from pathlib import Path
 
 from edgead.errors import ModelPackageError
 from edgead.multivariate import Scorer
-from edgead.onnx import Session
 from edgead.package import Package, UnivariatePackage, open_package, self_test
 
 #: Memory of its own and CPU time of the trial; a model of 128 variables takes a tenth of either.
@@ -89,6 +88,10 @@ def try_package(package: Package) -> None:
     ModelPackageError
         With the reason.
     """
+    try:
+        from edgead.onnx import Session  # a registry can be read where no model can run
+    except ModuleNotFoundError as error:
+        raise ModelPackageError(f"{error.name} is not installed on this machine") from None
     session = Session(package.model)
     self_test(package, session)
     if isinstance(package, UnivariatePackage):

@@ -288,3 +288,28 @@ def test_a_gateway_judges_with_what_is_installed_and_does_not_train(tmp_path: Pa
         assert server.wait(f"detect-batch/{result}")["results"] == answer.json()["results"]
         kept = server.v11("DELETE", f"models/{identity}")
         assert (kept.status, kept.code) == (400, "ModelInstalled")
+
+
+def test_a_machine_without_onnxruntime_serves_the_rest(tmp_path: Path):
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / "sitecustomize.py").write_text("import sys\nsys.modules['onnxruntime'] = None\n")
+    server = ModelServer(tmp_path, env={"PYTHONPATH": f"{without}:{ROOT}"})
+    Registry(server.state / "models").install((ROOT / "models" / "pump.zip").read_bytes())
+    with server:
+        assert server.ask("GET", "/edgead/v1/server").json()["detection"] is False
+        [model] = server.v11("GET", "models").json()["models"]
+        refused = server.v11("POST", f"models/{model['modelId']}:detect-last", {"variables": inline(0, 30)})
+        assert refused.status == 400
+        (server.data / "pump.csv").write_text(f"timestamp,flow\n{stamp(0)},1\n")
+        result = server.wait(f"detect-batch/{server.detect(model['modelId'], 'pump.csv')}")
+        assert "onnxruntime is not installed" in result["summary"]["errors"][0]["message"]
+
+
+def test_a_file_beyond_the_limit_is_refused_at_once(trained: tuple[ModelServer, str]):
+    server, model = trained
+    with open(server.data / "huge.csv", "wb") as file:
+        file.truncate(2 * 10**9 + 1)
+    body = {"dataSource": "huge.csv", "startTime": stamp(0), "endTime": stamp(1)}
+    refused = server.v11("POST", f"models/{model}:detect-batch", body)
+    assert (refused.status, refused.code) == (413, "InvalidFileSize")

@@ -108,12 +108,16 @@ class Reader:
         Raises
         ------
         SourceError
-            ``InvalidBlobURL``, ``StorageReadError``, ``FileNotExist`` or ``ReadingFileError``.
+            ``InvalidBlobURL``, ``StorageReadError``, ``FileNotExist``, ``ReadingFileError`` or ``InvalidFileSize``.
         """
         place = self._place(source)
         if place.root is not None:
-            with place.root.opened(place.names, source):
-                pass
+            with place.root.opened(place.names, source) as opened:
+                size = os.fstat(opened).st_size
+                if size > self._settings.max_bytes:
+                    raise SourceError(
+                        f"{source}: {size} bytes, at most {self._settings.max_bytes}", code="InvalidFileSize"
+                    )
 
     def fetch(self, source: str, into: Path, deadline: float) -> Path:
         """Copy a source.
