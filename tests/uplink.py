@@ -223,6 +223,7 @@ class Gateway:
         self,
         folder: Path,
         root: bytes,
+        /,
         *,
         name: str = "gw1",
         trial: Callable[[bytes], None] = lambda data: None,

@@ -1,0 +1,476 @@
+"""A device and an honest repository: what is asked, taken, kept and told."""
+
+import hashlib
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from edgead.cli import call
+from edgead.config import UplinkConfig, load
+from edgead.errors import ConfigError, UplinkError
+from edgead.uplink.disk import alone, folder_in
+from edgead.uplink.fragments import FragmentFolder
+from edgead.uplink.reasons import Refused
+from edgead.uplink.record import read_record
+from edgead.uplink.trust import give_root
+from edgead.uplink.web import Web
+from tests import packages
+from tests.uplink import Gateway, Handler, RepositoryServer, Vendor
+
+
+@pytest.fixture
+def vendor(tmp_path: Path) -> Vendor:
+    return Vendor(tmp_path / "vendor")
+
+
+@pytest.fixture
+def device(vendor: Vendor, tmp_path: Path) -> Gateway:
+    return Gateway(tmp_path / "state", vendor.first_root)
+
+
+def test_a_sync_without_news_asks_for_two_files(vendor: Vendor, device: Gateway):
+    vendor.add(packages.PUMP)
+    with RepositoryServer(vendor.repo) as server:
+        assert device.sync(server.url).state == "installed"
+        server.requests.clear()
+        outcome = device.sync(server.url)
+        assert (outcome.state, outcome.requests) == ("current", 2)
+        assert server.paths() == ["/metadata/2.root.json", "/metadata/timestamp.json"]
+        assert outcome.received < 1000
+        heads = server.requests[0][1]
+        assert heads["Accept-Encoding"] == "identity"
+        assert "Authorization" not in heads
+
+
+def test_what_is_new_is_fetched_once(vendor: Vendor, device: Gateway):
+    vendor.add(packages.PUMP)
+    with RepositoryServer(vendor.repo) as server:
+        outcome = device.sync(server.url)
+        assert [(each.name, each.version, each.state) for each in outcome.taken] == [
+            ("pump", "1.0.0", "installed")
+        ]
+        new = vendor.add(packages.variant(1))
+        told: list[str] = []
+        outcome = device.sync(server.url, progress=told.append)
+        assert (outcome.state, device.active()) == ("installed", new.terms.id)
+        assert told[0] == "refreshing what is trusted"
+        assert {"downloading pump 1.0.1", "downloading pump 1.0.1 100 %", "trying pump 1.0.1"} <= set(told)
+        assert len([path for path in server.paths() if "/targets/" in path]) == 2
+
+
+def test_while_an_agent_runs_a_model_waits_and_is_not_fetched_again(vendor: Vendor, device: Gateway):
+    vendor.add(packages.PUMP)
+    device.sync(vendor.repo)
+    old = device.active()
+    new = vendor.add(packages.variant(1))
+    outcome = device.sync(vendor.repo, activate=False)
+    assert (outcome.state, device.active()) == ("offered", old)
+    assert [(each.name, each.id) for each in device.shelf.candidates()] == [("pump", new.terms.id)]
+    with RepositoryServer(vendor.repo) as server:
+        assert device.sync(server.url, activate=False).state == "current"
+        outcome = device.sync(server.url)  # the agent has ended meanwhile
+        assert (outcome.state, device.active()) == ("installed", new.terms.id)
+        assert not any("/targets/" in path for path in server.paths())
+
+
+def test_what_the_device_rejected_is_not_offered_again(vendor: Vendor, device: Gateway):
+    first = vendor.add(packages.PUMP)
+    device.sync(vendor.repo)
+    bad = vendor.add(packages.variant(1))
+    device.sync(vendor.repo, activate=False)
+    device.shelf.reject("pump", bad.terms.id, "too many alarms")
+    with RepositoryServer(vendor.repo) as server:
+        assert device.sync(server.url, activate=False).state == "current"
+        assert not any("/targets/" in path for path in server.paths())
+    assert device.active() == first.terms.id
+    better = vendor.add(packages.variant(2))
+    assert device.sync(vendor.repo).state == "installed"
+    assert device.active() == better.terms.id
+
+
+def test_what_was_rolled_back_stays_rolled_back(vendor: Vendor, device: Gateway):
+    first = vendor.add(packages.PUMP)
+    device.sync(vendor.repo)
+    vendor.add(packages.variant(1))
+    device.sync(vendor.repo)
+    device.shelf.roll_back("pump")  # an operator, by hand
+    assert device.sync(vendor.repo).state == "current"
+    assert device.active() == first.terms.id
+    assert device.sync(vendor.repo, only="pump").state == "installed"  # and asks for it again, by name
+
+
+def test_a_revoked_release_gives_way_to_the_one_before(vendor: Vendor, device: Gateway):
+    first = vendor.add(packages.PUMP)
+    device.sync(vendor.repo)
+    bad = vendor.add(packages.variant(1))
+    device.sync(vendor.repo)
+    vendor.publisher.revoke(bad.target)
+    assert device.sync(vendor.repo).state == "installed"
+    assert device.active() == first.terms.id
+    vendor.publisher.revoke(first.target)
+    assert device.sync(vendor.repo).state == "current"  # nothing is left for it: it runs on
+    assert device.active() == first.terms.id
+
+
+def test_a_rollout_that_grows_reaches_the_device(vendor: Vendor, tmp_path: Path):
+    vendor.add(packages.PUMP)
+    gateways = [
+        Gateway(tmp_path / f"gw{number}", vendor.first_root, name=f"gw{number}") for number in range(1, 3)
+    ]
+    new = vendor.add(packages.variant(1), share=0.3)  # the places of gw1 and gw2 are 0.90 and 0.25
+    for gateway in gateways:
+        gateway.sync(vendor.repo)
+    assert [gateway.active() == new.terms.id for gateway in gateways] == [False, True]
+    assert "30.000% of the devices" in read_record(gateways[0].folder).left[0]
+    vendor.publisher.rollout("pump 1.0.1", share=0.95)
+    for gateway in gateways:
+        gateway.sync(vendor.repo)
+    assert [gateway.active() == new.terms.id for gateway in gateways] == [True, True]
+
+
+def test_a_newer_edgead_only(vendor: Vendor, device: Gateway):
+    vendor.add(packages.PUMP, minimum_edgead="99.0.0")
+    assert device.sync(vendor.repo).state == "current"
+    assert "needs edgead 99.0.0" in read_record(device.folder).left[0]
+
+
+def test_a_broken_download_goes_on_where_it_broke_off(vendor: Vendor, device: Gateway):
+    vendor.add(packages.PUMP)
+    cut_at = iter([50_000, 120_000, 200_000])
+
+    def broken(handler: Handler) -> None:
+        at = next(cut_at, None)
+        start = int(handler.headers.get("Range", "bytes=0-")[6:-1])
+        if at is None:
+            handler.give_file()
+            return
+        told = {"Content-Range": f"bytes {start}-{len(packages.PUMP) - 1}/{len(packages.PUMP)}"}
+        body = packages.PUMP[start:at]
+        handler.give(body, status=206 if start else 200, headers=told, length=len(packages.PUMP) - start)
+        handler.close_connection = True
+
+    with RepositoryServer(vendor.repo) as server:
+        server.rules[r"/targets/"] = broken
+        for _ in range(3):
+            assert device.sync(server.url).state == "unreachable"
+        assert device.sync(server.url).state == "installed"
+        ranges = [headers.get("Range") for path, headers in server.requests if "/targets/" in path]
+        assert ranges == [None, "bytes=50000-", "bytes=120000-", "bytes=200000-"]
+        assert server.sent < 1.2 * len(packages.PUMP)
+
+
+def test_a_server_that_knows_no_ranges_and_one_that_answers_another(vendor: Vendor, device: Gateway):
+    vendor.add(packages.PUMP)
+    part = packages.PUMP[:70_000]
+
+    def half(handler: Handler) -> None:
+        handler.give(part, length=len(packages.PUMP))
+        handler.close_connection = True
+
+    with RepositoryServer(vendor.repo) as server:
+        server.rules[r"/targets/"] = half
+        device.sync(server.url)
+        other = {"Content-Range": f"bytes 5-{len(packages.PUMP) - 1}/{len(packages.PUMP)}"}
+        server.rules[r"/targets/"] = lambda handler: handler.give(
+            packages.PUMP[5:], status=206, headers=other
+        )
+        assert device.sync(server.url).state == "unreachable"
+        server.rules[r"/targets/"] = lambda handler: handler.give(packages.PUMP)  # all of it, status 200
+        assert device.sync(server.url).state == "installed"
+
+
+def test_no_faster_than_the_bandwidth(vendor: Vendor, tmp_path: Path):
+    vendor.add(packages.PUMP)
+    device = Gateway(tmp_path / "state", vendor.first_root, bandwidth=120_000)
+    with RepositoryServer(vendor.repo) as server:
+        outcome = device.sync(server.url)
+    assert outcome.state == "installed"
+    assert outcome.took_s >= len(packages.PUMP) / 120_000 - 0.2
+
+
+class HttpProxy:
+    """A proxy for plain HTTP that notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            with client, client.makefile("rb") as lines:
+                head = b"".join(iter(lines.readline, b"\r\n"))
+                self.asked.append(head.split(b"\r\n")[0])
+                host, path = head.split(b" ")[1].removeprefix(b"http://").split(b"/", 1)
+                name, _, port = host.partition(b":")
+                with socket.create_connection((name.decode(), int(port))) as server:
+                    server.sendall(
+                        b"GET /" + path + b" HTTP/1.1\r\nConnection: close\r\n" + head.split(b"\r\n", 1)[1]
+                    )
+                    server.sendall(b"\r\n")
+                    while data := server.recv(65536):
+                        client.sendall(data)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def test_by_way_of_a_proxy_and_never_by_the_environments(vendor: Vendor, tmp_path: Path, monkeypatch):
+    vendor.add(packages.PUMP)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    proxy = HttpProxy()
+    with RepositoryServer(vendor.repo) as server:
+        device = Gateway(tmp_path / "direct", vendor.first_root)
+        assert device.sync(server.url).state == "installed"
+        device = Gateway(tmp_path / "state", vendor.first_root, proxy=proxy.url)
+        assert device.sync(server.url).state == "installed"
+        assert len(proxy.asked) == 5
+        assert all(line.startswith(b"GET http://127.0.0.1:") for line in proxy.asked)
+        proxy.close()
+        assert device.sync(server.url).state == "unreachable"
+
+
+def test_the_key_is_sent_and_never_told(vendor: Vendor, tmp_path: Path):
+    key = tmp_path / "key"
+    key.write_text("s3cret-key\n")
+    device = Gateway(tmp_path / "state", vendor.first_root, credentials_file=str(key))
+    with RepositoryServer(vendor.repo) as server:
+        server.rules[r"timestamp"] = lambda handler: handler.give(b"no", status=401)
+        outcome = device.sync(server.url)
+        assert server.requests[0][1]["Authorization"] == "Bearer s3cret-key"
+        assert "401" in outcome.detail
+    told = b"".join(path.read_bytes() for path in device.folder.rglob("*") if path.is_file())
+    assert b"s3cret-key" not in told
+    assert "s3cret-key" not in str(outcome)
+
+
+@pytest.mark.parametrize("content", ["", "\n", "two words", "x" * 5000, "schlüssel"])
+def test_a_file_without_a_key(content: str, tmp_path: Path):
+    (tmp_path / "key").write_text(content)
+    with pytest.raises(UplinkError, match="key"):
+        Web(UplinkConfig(credentials_file=str(tmp_path / "key")))
+
+
+@pytest.mark.parametrize("key", ["ca", "client_cert"])
+def test_a_file_without_a_certificate(key: str, tmp_path: Path):
+    (tmp_path / "x.pem").write_text("hello")
+    with pytest.raises(UplinkError, match="no usable certificate"):
+        Web(UplinkConfig(**{key: str(tmp_path / "x.pem")}))
+
+
+def test_a_body_goes_up_at_the_bandwidth_and_an_answer_is_bounded(tmp_path: Path):
+    taken: list[bytes] = []
+
+    class Sink(RepositoryServer):
+        pass
+
+    def post(handler: Handler) -> None:
+        taken.append(handler.rfile.read(int(handler.headers["Content-Length"])))
+        handler.give(b"x" * 2000)
+
+    Handler.do_POST = post  # type: ignore[attr-defined]
+    try:
+        with Sink(tmp_path) as server:
+            web = Web(UplinkConfig(bandwidth=50_000))
+            began = time.monotonic()
+            with web.open("POST", f"{server.url}x", body=b"y" * 40_000) as answer:
+                assert answer.status == 200
+                assert answer.read(2000) == b"x" * 2000
+            assert time.monotonic() - began > 0.6
+            with (
+                pytest.raises(Refused, match="endless-data"),
+                web.open("POST", f"{server.url}x", body=b"y") as answer,
+            ):
+                answer.read(1999)
+            web.close()
+    finally:
+        del Handler.do_POST  # type: ignore[attr-defined]
+    assert taken[0] == b"y" * 40_000
+
+
+def test_two_syncs_at_a_time(vendor: Vendor, device: Gateway):
+    with alone(folder_in(device.folder)), pytest.raises(UplinkError, match="another sync is running"):
+        device.sync(vendor.repo)
+
+
+def test_no_address(device: Gateway):
+    with pytest.raises(UplinkError, match="no address"):
+        device.sync("")
+
+
+def test_a_stick_without_a_repository(device: Gateway, tmp_path: Path):
+    (tmp_path / "stick").mkdir()
+    outcome = device.sync(tmp_path / "stick")
+    assert (outcome.state, "no repository" in outcome.detail) == ("unreachable", True)
+
+
+# ------------------------------------------------------------------ the root of trust
+
+
+def test_trust_begins_with_a_root_from_elsewhere(vendor: Vendor, tmp_path: Path):
+    device = Gateway(tmp_path / "state", b"")
+    outcome = device.sync(vendor.repo)
+    assert [each.reason for each in outcome.refused] == ["no-root"]
+    folder = folder_in(device.folder)
+    digest = hashlib.sha256(vendor.first_root).hexdigest()
+    with pytest.raises(Refused, match=f"its SHA-256 is {digest}, expected 00"):
+        give_root(folder, vendor.first_root, "00")
+    timestamp = vendor.metadata("timestamp.json").read_bytes()
+    for wrong in (b"", b"{}", timestamp, vendor.first_root.replace(b'"version":1', b'"version":2')):
+        with pytest.raises(Refused, match="no-root"):
+            give_root(folder, wrong, hashlib.sha256(wrong).hexdigest())
+    assert not (folder / "root.json").exists()
+    give_root(folder, vendor.first_root, digest.upper())
+    assert device.sync(vendor.repo).exit_code == 0
+
+
+def test_the_root_of_the_image_and_what_was_learned_since(vendor: Vendor, tmp_path: Path):
+    image = tmp_path / "root.json"
+    image.write_bytes(vendor.first_root)
+    device = Gateway(tmp_path / "state", b"", root=str(image))
+    assert device.sync(vendor.repo).versions["root"] == 1
+    vendor.publisher.rotate("timestamp")
+    assert device.sync(vendor.repo).versions["root"] == 2
+    second = vendor.metadata("2.root.json").read_bytes()
+    vendor.publisher.rotate("timestamp")
+    assert device.sync(vendor.repo).versions["root"] == 3
+    image.write_bytes(second)  # an image update with a root of the same chain: nothing is forgotten
+    assert device.sync(vendor.repo).versions["root"] == 3
+    other = Vendor(tmp_path / "other")
+    assert device.sync(other.repo).exit_code == 3
+    image.write_bytes(other.first_root)  # another vendor's image: its root counts
+    assert device.sync(other.repo).exit_code == 0
+    assert device.sync(vendor.repo).exit_code == 3
+
+
+# ------------------------------------------------------------------ config fragments
+
+FRAGMENT = b'[[series]]\ntopic = "press/{variable}"\nid = "press.{variable}"\n'
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    path = tmp_path / "gw.toml"
+    path.write_text(
+        f'[node]\nstate_dir = "{tmp_path / "state"}"\n[[series]]\ntopic = "own/topic"\nid = "own"\n'
+    )
+    return path
+
+
+def test_a_fragment_is_checked_kept_and_taken_back(vendor: Vendor, device: Gateway, config_file: Path):
+    folder = FragmentFolder(config_file, device.folder)
+    release = vendor.add(FRAGMENT, name="lines")
+    assert release.target.startswith("config/lines-")
+    assert device.sync(vendor.repo).state == "current"  # who takes no fragments leaves them alone
+    outcome = device.sync(vendor.repo, fragments=folder)
+    assert [(each.kind, each.name, each.state) for each in outcome.taken] == [
+        ("config", "lines", "installed")
+    ]
+    config = load(config_file)
+    assert [block.topic for block in config.series] == ["own/topic", "press/{variable}"]
+    assert config.digest != load_alone(config_file)
+    assert device.sync(vendor.repo, fragments=folder).state == "current"
+    vendor.publisher.revoke("lines")
+    device.sync(vendor.repo, fragments=folder)
+    assert [block.topic for block in load(config_file).series] == ["own/topic"]
+
+
+def load_alone(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("fragment", "reason"),
+    [
+        (b'[mqtt]\nhost = "evil.example"\n', "expected [[series]] and [[group]] blocks only"),
+        (b'[uplink]\nurl = "https://evil.example"\n', "blocks only"),
+        (b'[[series]]\ntopic = "own/topic"\nid = "own"\n', "each topic and value once"),
+        (b'[[series]]\ntopic = "x"\nwindow = 5\n', "expected a whole number 12..8640"),
+        (b'[[group]]\nid = "g"\nmodel = "/etc/x.zip"\nvariables = {a = "own"}\n', "not a path"),
+        (b"series = 5\n", "expected [[series]] blocks"),
+        (b"not TOML", "not TOML"),
+    ],
+)
+def test_a_fragment_that_does_not_fit_is_refused(
+    fragment: bytes, reason: str, vendor: Vendor, device: Gateway, config_file: Path
+):
+    vendor.add(fragment, name="bad")
+    vendor.add(FRAGMENT, name="good")
+    outcome = device.sync(vendor.repo, fragments=FragmentFolder(config_file, device.folder))
+    assert [each.reason for each in outcome.refused] == ["fragment"]
+    assert reason in outcome.refused[0].detail
+    assert [each.name for each in outcome.taken] == ["good"]
+    assert len(load(config_file).series) == 2
+
+
+def test_a_fragment_that_fits_no_more_is_left_out(vendor: Vendor, device: Gateway, config_file: Path):
+    vendor.add(FRAGMENT, name="lines")
+    device.sync(vendor.repo, fragments=FragmentFolder(config_file, device.folder))
+    text = config_file.read_text()
+    config_file.write_text(f'{text}[[series]]\ntopic = "press/{{variable}}"\n')
+    config = load(config_file)
+    assert len(config.series) == 2
+    assert config.left_out[0].startswith("the fragment lines is left out: ")
+    config_file.write_text("[[series]]\n")
+    with pytest.raises(ConfigError):
+        load(config_file)
+
+
+# ------------------------------------------------------------------ the command
+
+
+def test_the_command(vendor: Vendor, tmp_path: Path, capfd):
+    config = tmp_path / "gw.toml"
+    state = tmp_path / "state"
+    config.write_text(f'[node]\nid = "gw1"\nstate_dir = "{state}"\n[[series]]\ntopic = "a/b"\n')
+    root = tmp_path / "root.json"
+    root.write_bytes(vendor.first_root)
+    digest = hashlib.sha256(vendor.first_root).hexdigest()
+    sync = ["sync", "-c", str(config)]
+    assert call([*sync, "--once"]) == 1
+    assert "no address" in capfd.readouterr().err
+    assert call([*sync, "--init-root", str(root)]) == 2
+    assert call([*sync, "--init-root", str(root), "--sha256", "00"]) == 1
+    assert call([*sync, "--init-root", str(tmp_path / "none"), "--sha256", digest]) == 1
+    assert call([*sync, "--init-root", str(root), "--sha256", digest]) == 0
+    assert "root of trust: version 1, 2 signatures" in capfd.readouterr().out
+    vendor.add(packages.PUMP)
+    vendor.add(packages.variant(1), groups=["mills"])
+    assert call([*sync, "--from", str(vendor.repo)]) == 0
+    assert capfd.readouterr().out == "model pump 1.0.0: active\n"
+    assert call([*sync, "--from", str(vendor.repo), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["state"] == "current"
+    assert call([*sync, "--from", str(vendor.repo), "--model", "press"]) == 3
+    assert "not-for-us: no release is called press" in capfd.readouterr().err
+    assert call([*sync, "--from", str(tmp_path / "none")]) == 4
+    assert "not reachable" in capfd.readouterr().err
+
+
+def test_status_of_a_repository(vendor: Vendor, capfd):
+    vendor.add(packages.PUMP, groups=["presses"], share=0.25)
+    where = ["--repo", str(vendor.repo), "--keys", str(vendor.keys)]
+    assert call(["publish", "status", *where]) == 0
+    out = capfd.readouterr().out
+    assert "2 of 3" in out
+    assert "pump 1.0.0  presses  25 %" in out
+    assert call(["publish", "status", *where, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["releases"][0]["terms"]["share_ppm"] == 250_000
+    vendor.shift = -29
+    assert call(["publish", "add", "nowhere.zip", *where]) == 1
+    assert call(["publish", "add", str(vendor.metadata("timestamp.json")), *where]) == 1
+    assert "not a readable zip" in capfd.readouterr().err
+    assert call(["publish", "rollout", "pump", "--share", "200%", *where]) == 2
+    assert call(["publish", "rollout", "mill", "--share", "20%", *where]) == 1
+    assert call(["publish", "init", *where]) == 1
+    assert "a repository already" in capfd.readouterr().err
