@@ -37,10 +37,10 @@ function ticks(low, high, wanted) {
 export class Chart {
   /** `onMove(index)` is told which point is looked at (-1 = none), `onZoom(whole)` whether all is shown. */
   constructor(box, onMove, onZoom) {
-    Object.assign(this, { box, onMove, onZoom, data: null, first: 0, last: 0, at: -1, drag: null });
+    Object.assign(this, { box, onMove, onZoom, data: null, first: 0, last: 0, at: -1, drag: null, hovered: false });
     new ResizeObserver(() => this.draw()).observe(box);
     box.addEventListener("pointermove", (event) => this.#hover(event));
-    box.addEventListener("pointerleave", () => this.drag === null && this.move(-1));
+    box.addEventListener("pointerleave", () => this.drag === null && this.hovered && this.move(-1));
     box.addEventListener("pointerdown", (event) => this.#press(event));
     box.addEventListener("pointerup", (event) => this.#release(event));
     box.addEventListener("pointercancel", () => { this.drag = null; this.draw(); });
@@ -70,9 +70,9 @@ export class Chart {
     this.draw();
   }
 
-  /** Look at a point; scrolls to it when it is not shown. */
-  move(index) {
-    this.at = index;
+  /** Look at a point; scrolls to it when it is not shown.  What the pointer chose ends when it leaves. */
+  move(index, hovered = false) {
+    Object.assign(this, { at: index, hovered });
     if (index >= 0 && (index < this.first || index > this.last)) {
       const half = (this.last - this.first) / 2;
       const from = Math.max(0, Math.min(index - half, this.data.points.length - 1 - 2 * half));
@@ -196,7 +196,7 @@ export class Chart {
   }
 
   #hover(event) {
-    if (this.data) this.move(this.#near(event));
+    if (this.data) this.move(this.#near(event), true);
   }
 
   #press(event) {

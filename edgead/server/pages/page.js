@@ -165,7 +165,7 @@ function show() {
 }
 
 const number = (count, one, many) => `${count} ${count === 1 ? one : many}`;
-const short = (value, digits = 6) => String(Number(value.toPrecision(digits)));
+const short = (value, digits = 5) => String(Number(value.toPrecision(digits)));
 const when = (place) => timeText(state.series.points[place].at, state.series.timed, state.series.step);
 
 function list(found) {
