@@ -11,7 +11,7 @@ from edgead.server.answers import Answer, Cause, Row
 from edgead.server.jobs import Diagnostics
 from edgead.server.requests import NAME_CHARS, PAD, DetectRequest, TrainRequest
 from edgead.server.shelf import InstalledModel
-from edgead.server.wire import read_time, time_text, time_text_ns
+from edgead.server.wire import read_time, time_text_ns
 from edgead.store.jobs import ModelRow, ResultRow
 
 Version = Literal["v1.1-preview", "v1.1-preview.1", "v1.1"]
@@ -49,11 +49,9 @@ def model_record(model: ModelRow | InstalledModel) -> Document:
     }
 
 
-def updated_ns(model: ModelRow | InstalledModel) -> int:
-    """Time of the last change, for the order of a list."""
-    if isinstance(model, ModelRow):
-        return model.updated_ns
-    moment = read_time(model.manifest.training.created)
+def created_ns(manifest: Manifest) -> int:
+    """When an installed model was trained; 0 where its manifest does not say it."""
+    moment = read_time(manifest.training.created)
     return 0 if moment is None else int(moment.timestamp()) * 10**9
 
 
@@ -137,12 +135,7 @@ def _states(states: Iterable[VariableState], version: Version) -> list[Document]
 def _times(model: ModelRow | InstalledModel) -> tuple[str, str]:
     if isinstance(model, ModelRow):
         return time_text_ns(model.created_ns), time_text_ns(model.updated_ns)
-    return (_created(model.manifest),) * 2
-
-
-def _created(manifest: Manifest) -> str:
-    moment = read_time(manifest.training.created)
-    return time_text_ns(0) if moment is None else time_text(moment)
+    return (time_text_ns(created_ns(model.manifest)),) * 2
 
 
 def _trained_info(row: ModelRow) -> Document:

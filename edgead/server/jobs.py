@@ -15,6 +15,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ log = logging.getLogger("edgead")
 #: Seconds between two sweeps of expired results, and between two tries to save an outcome.
 SWEEP_S = 60.0
 SAVE_AGAIN_S = 2.0
+#: Code of detections beyond the quota, which ends by itself.
+BUSY = "TooManyRunningDetections"
 #: Seconds that a worker's threads are waited for at a stop.
 STOP_S = 20.0
 
@@ -153,9 +156,10 @@ class Jobs:
         """Take up what the last process left, and begin to work."""
         for notice in self.store.notices:
             log.error(notice)
+            log.error(self.shelf.set_aside())
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(parents=True, mode=0o700)
-        self.shelf.sweep(row.id for row in self.store.models())
+        self.shelf.sweep(self.store.models())
         kinds: tuple[Kind, ...] = ("models", "results")
         for kind in kinds:
             for job in self.store.running(kind):
@@ -224,7 +228,7 @@ class Jobs:
         self.expect_ready(client, model_id)
         with self._turn:
             running = self.store.count("results", client, unfinished=True)
-            _within(running, self.quotas.detections, "detections under way", "TooManyRunningDetections")
+            _within(running, self.quotas.detections, "detections under way", BUSY)
             row = ResultRow(**self._new(client), model_id=model_id, request=msgspec.json.encode(request))
             self.store.add_result(row)
             self._turn.notify_all()
@@ -243,8 +247,8 @@ class Jobs:
             raise InvalidInput("The model does not exist.", code="ModelNotExist")
         return row
 
-    def models(self, client: str) -> list[ModelRow]:
-        """Models that the client may see, the one updated last first."""
+    def models(self, client: str) -> dict[str, int]:
+        """Ids and times of the last change of the models that the client may see, the one updated last first."""
         return self.store.models(None if self.quotas.shared else client)
 
     def expect_ready(self, client: str, model_id: str) -> None:
@@ -428,6 +432,7 @@ class Jobs:
             epochs=self.quotas.epochs,
             align=request.policy,
             name=package_name(request.display_name, model.id),
+            version=package_version(model.created_ns),
             trainer=self.trainer,
             created=time_text_ns(model.created_ns),
             **given,
@@ -503,6 +508,16 @@ def package_name(display_name: str, model_id: str) -> str:
     """What a package is called: the display name as far as it is a plain name, else the beginning of the id."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", display_name).strip("-_.")
     return plain or f"model-{model_id[:8]}"
+
+
+def package_version(created_ns: int) -> str:
+    """Three numbers that rise with the time a model was asked for: year, month and day, hour minute second (UTC)."""
+    moment = datetime.fromtimestamp(created_ns // 10**9, UTC)
+    day, time_of_day = (
+        moment.month * 100 + moment.day,
+        moment.hour * 10_000 + moment.minute * 100 + moment.second,
+    )
+    return f"{moment.year}.{day}.{time_of_day}"
 
 
 def _within(count: int, most: int, what: str, code: str) -> None:

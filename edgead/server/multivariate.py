@@ -17,9 +17,9 @@ from edgead.server.answers import Answer, decode_answer
 from edgead.server.assembly import prepare_jobs
 from edgead.server.context import ServerContext
 from edgead.server.documents import Version
-from edgead.server.jobs import Jobs
+from edgead.server.jobs import BUSY, Jobs
 from edgead.server.shelf import InstalledModel, Loaded
-from edgead.server.wire import ServiceError, decode, json_response, read_body
+from edgead.server.wire import GatewayError, ServiceError, decode, json_response, read_body
 from edgead.server.work import judge_row, states_between
 from edgead.store.jobs import ModelRow, ResultRow
 
@@ -35,6 +35,8 @@ STATUS = {
 #: Models of a page of a list when the client does not say, and the most.
 PAGE: dict[Version, int] = {"v1.1": 10, "v1.1-preview.1": 5, "v1.1-preview": 5}
 MAX_PAGE = 1000
+#: Seconds after which a client whose detections are too many may come again.
+RETRY_S = 5
 PREVIEWS: tuple[Version, ...] = ("v1.1-preview", "v1.1-preview.1")
 
 _Answer = TypeVar("_Answer")
@@ -118,24 +120,26 @@ class _Api:
     def _page(self, request: Request) -> dict[str, Any]:
         skip, top = requests.page(request.query_params, top=PAGE[self._version])
         top = min(top, MAX_PAGE)
-        installed = list(self._jobs.shelf.installed().values())
-        models: list[ModelRow | InstalledModel] = [*self._jobs.models(request.state.client), *installed]
-        models.sort(key=documents.updated_ns, reverse=True)
-        shown = models[skip : skip + top]
+        installed = self._jobs.shelf.installed()
+        times = self._jobs.models(request.state.client)
+        times |= {identity: documents.created_ns(one.manifest) for identity, one in installed.items()}
+        listed = sorted(times, key=times.__getitem__, reverse=True)
+        shown = [installed.get(each) or self._jobs.store.model(each) for each in listed[skip : skip + top]]
+        models = [each for each in shown if each is not None]  # one may have been deleted just now
         following = ""
-        if top and skip + top < len(models):
+        if top and skip + top < len(listed):
             query = urlencode({"skip": skip + top, "top": top})
             following = f"{_root(request)}{self._base}/models?{query}"
-        if self._preview:
-            listed = [documents.model_record(each) for each in shown]
-        else:
-            listed = [documents.model_document(each, self._version) for each in shown]
+        show = documents.model_record if self._preview else self._shown
         return {
-            "models": listed,
-            "currentCount": len(models),
-            "maxCount": max(self._jobs.quotas.models + len(installed), len(models)),
+            "models": [show(each) for each in models],
+            "currentCount": len(listed),
+            "maxCount": max(self._jobs.quotas.models + len(installed), len(listed)),
             "nextLink": following,
         }
+
+    def _shown(self, model: ModelRow | InstalledModel) -> dict[str, Any]:
+        return documents.model_document(model, self._version)
 
     async def get_model(self, request: Request) -> Response:
         """Status and diagnostics of a model."""
@@ -145,7 +149,7 @@ class _Api:
         model_id = _identity(request, "model_id")
         installed = self._jobs.shelf.installed().get(model_id)
         model = installed or self._jobs.model(request.state.client, model_id)
-        return documents.model_document(model, self._version)
+        return self._shown(model)
 
     async def delete_model(self, request: Request) -> Response:
         """Forget a model, and stop what runs with it."""
@@ -261,6 +265,9 @@ def _coded(work: Callable[[], _Answer]) -> _Answer:
     try:
         return work()
     except InvalidInput as error:
+        if error.code == BUSY:  # passes by itself, and clients of old come again by themselves
+            headers = {"retry-after": str(RETRY_S)}
+            raise GatewayError(429, error.message, headers=headers) from None
         raise ServiceError(STATUS.get(error.code, 400), error.code, error.message) from None
     except ModelPackageError as error:
         raise ServiceError(400, "ModelFailed", f"The model cannot be used: {error}.") from None

@@ -37,7 +37,7 @@ class TrainOrder(msgspec.Struct, frozen=True, kw_only=True, tag="train"):
         First and last time of normal operation.
     window, epochs : int
     align : AlignPolicy
-    name : str
+    name, version : str
         Of the package.
     trainer : str
         Module with `Options` and `train`; what the command line hands over.
@@ -57,6 +57,7 @@ class TrainOrder(msgspec.Struct, frozen=True, kw_only=True, tag="train"):
     epochs: int
     align: AlignPolicy
     name: str
+    version: str
     trainer: str
     created: str
     limits: Limits

@@ -120,6 +120,15 @@ class Shelf:
             path.unlink(missing_ok=True)
         return len(orphans)
 
+    def set_aside(self) -> str:
+        """Keep all packages out of the way, because nobody knows any more whose they are; tells where they are."""
+        number = 1
+        while (aside := self._trained.with_name(f"{self._trained.name}.lost-{number}")).exists():
+            number += 1
+        self._trained.rename(aside)
+        make_folder(self._trained)
+        return f"packages of models that are not known any more are kept in {aside}"
+
     def installed(self) -> dict[str, InstalledModel]:
         """Active multivariate packages of this gateway's registry by id."""
         # an activation renames a new file `active` into the folder of its model

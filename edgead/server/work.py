@@ -79,7 +79,13 @@ def _train(order: orders.TrainOrder, folder: Path, tell: Tell) -> orders.Outcome
     columns = _columns(order, folder, start_ns=order.start_ns)
     table = align(columns, order.align)
     tell(orders.Seen(table.states))
-    options = trainer.Options(name=order.name, window=order.window, epochs=order.epochs, align=order.align)
+    options = trainer.Options(
+        name=order.name,
+        version=order.version,
+        window=order.window,
+        epochs=order.epochs,
+        align=order.align,
+    )
     with_epochs = _Epochs(tell)
     trained = trainer.train(table, options, created=order.created, progress=with_epochs.tell)
     with_epochs.finish()

@@ -4,6 +4,7 @@ Its stdin stays open as long as whoever gave the order wants the answer: at its 
 killed server leaves nothing behind that works for nobody.
 """
 
+import contextlib
 import os
 import resource
 import signal
@@ -21,6 +22,8 @@ from edgead.server import orders
 HEADER = struct.Struct("<Q")
 #: Whoever waits for an answer comes before a job.
 NICE = 5
+#: When memory is short the kernel ends a job, and not the server.
+OOM_SCORE = "700"
 
 
 def main() -> int:
@@ -29,6 +32,8 @@ def main() -> int:
     order = orders.decode_order(_exactly(stdin, HEADER.unpack(_exactly(stdin, HEADER.size))[0]))
     threading.Thread(target=_end_with, args=(stdin,), daemon=True).start()
     os.nice(NICE)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     limit = order.limits.memory_bytes
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

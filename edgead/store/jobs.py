@@ -171,11 +171,14 @@ class JobStore:
         rows = self._select(ModelRow, "models", "WHERE id = ?", identity)
         return rows[0] if rows else None
 
-    def models(self, client: str | None = None, *, skip: int = 0, top: int = 2**31) -> list[ModelRow]:
-        """Models of a client (None: of all), the one updated last first."""
+    def models(self, client: str | None = None) -> dict[str, int]:
+        """Ids and times of the last change of a client's models (None: of all), the one updated last first."""
         where, values = _of(client)
-        order = f"{where} ORDER BY updated_ns DESC, id LIMIT ? OFFSET ?"
-        return self._select(ModelRow, "models", order, *values, top, skip)
+        with self._reading():
+            rows = self._connection.execute(
+                f"SELECT id, updated_ns FROM models {where} ORDER BY updated_ns DESC, id", values
+            ).fetchall()
+        return dict(rows)
 
     def result(self, identity: str) -> ResultRow | None:
         """The detection, or None."""

@@ -88,7 +88,8 @@ def _check_store(folder: Path, models: list[str]) -> None:
     store = JobStore.open(folder, now_ns=0)
     with contextlib.closing(store):
         assert (store.notices, store.problems()) == ([], [])
-        ready = {row.id for row in store.models() if row.status == "READY"}
+        rows = [row for key in store.models() if (row := store.model(key)) is not None]
+        ready = {row.id for row in rows if row.status == "READY"}
     assert {path.stem for path in (folder / "models").iterdir()} == ready
     assert set(filter(None, models)) >= ready
     assert list((folder / "work").iterdir()) == []

@@ -21,6 +21,7 @@ from azure.ai.anomalydetector.models import (
 from azure.core.credentials import AzureKeyCredential
 
 from edgead.multivariate import wire_score
+from edgead.package import read_package
 from edgead.simulate import PUMP, simulate
 from tests.agent_process import AgentProcess, Heard, wait_for
 from tests.integration.test_main_job import edgead
@@ -134,6 +135,8 @@ def test_a_model_goes_from_the_service_client_to_the_device(tmp_path: Path):
         model_id = trained(client, str(server.data / "normal.csv"))
         rows = judged(client, model_id, str(server.data / "today.csv"))
         package.write_bytes(server.ask("GET", f"/edgead/v1/models/{model_id}/package").body)
+    manifest = read_package(package.read_bytes()).manifest
+    name = f"Pump-1@{manifest.version}"
     abnormal = [time_ms for time_ms, row in rows.items() if row["isAnomaly"]]
     first, last = (START_MS + 1000 * row for row in FAULT)
     found = [time_ms for time_ms in abnormal if first <= time_ms < last + 30_000]
@@ -151,9 +154,9 @@ def test_a_model_goes_from_the_service_client_to_the_device(tmp_path: Path):
             Heard(broker.port, ["edgead/#"]) as heard,
             AgentProcess(gateway, tmp_path / "agent.log") as agent,
         ):
-            assert "installed Pump-1 1.0.0" in edgead("model", "install", package, "-c", gateway)
+            assert f"installed {name.replace('@', ' ')}" in edgead("model", "install", package, "-c", gateway)
             os.kill(agent.pid, signal.SIGHUP)
-            wait_for(lambda: _has_model(heard), "the agent took the model")
+            wait_for(lambda: _has_model(heard, name), "the agent took the model")
             edgead(
                 "replay", server.data / "today.csv", "--topic", "plant/pump1/{column}", "--port", broker.port
             )
@@ -176,6 +179,6 @@ def test_a_model_goes_from_the_service_client_to_the_device(tmp_path: Path):
     assert any(event["top"][0]["variable"] == "current" for event in opened)
 
 
-def _has_model(heard: Heard) -> bool:
+def _has_model(heard: Heard, name: str) -> bool:
     metas = [body for topic, body in list(heard.messages) if topic == "edgead/gw1/group/pump1/meta"]
-    return bool(metas) and json.loads(metas[-1])["model"] == "Pump-1@1.0.0"
+    return bool(metas) and json.loads(metas[-1])["model"] == name

@@ -12,7 +12,7 @@ from edgead.errors import InvalidInput, StoreError
 from edgead.multivariate import VariableState
 from edgead.server import orders
 from edgead.server.answers import Answer, Row, encode_answer
-from edgead.server.jobs import Jobs, Quotas, package_name
+from edgead.server.jobs import Jobs, Quotas, package_name, package_version
 from edgead.server.launch import WorkerDied
 from edgead.server.requests import detect_request, train_request
 from edgead.server.shelf import Shelf
@@ -55,11 +55,17 @@ def make(tmp_path: Path):
     made: list[Jobs] = []
 
     def build(
-        act: Act = succeed, *, start: bool = True, trainer: str = "some.module", **quotas: object
+        act: Act = succeed,
+        *,
+        start: bool = True,
+        trainer: str = "some.module",
+        meanwhile=lambda: None,
+        **quotas: object,
     ) -> Jobs:
         for jobs in made:
             jobs.stop()
         made.clear()
+        meanwhile()
         jobs = Jobs(
             JobStore.open(tmp_path, now_ns=1),
             Shelf(tmp_path / "models", tmp_path / "installed", memory_bytes=2**20),
@@ -263,6 +269,24 @@ def test_a_server_without_a_trainer_says_so(make):
     with pytest.raises(InvalidInput, match=r"install edgead\[train\]") as caught:
         train(make(trainer=""))
     assert caught.value.code == "TrainingNotAvailable"
+
+
+def test_a_damaged_store_does_not_cost_the_packages(make, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    jobs = make()
+    model = train(jobs)
+    ended(jobs, model=model)
+    jobs = make(meanwhile=lambda: (tmp_path / "jobs.db").write_bytes(b"no database" * 1000))
+    assert jobs.models("a") == {}
+    assert (tmp_path / "models.lost-1" / f"{model}.zip").read_bytes() == PUMP
+    assert f"kept in {tmp_path}/models.lost-1" in caplog.text
+
+
+def test_versions_rise():
+    moments = [1_700_000_000, 1_700_000_001, 1_700_100_000, 1_800_000_000]
+    versions = [package_version(moment * 10**9) for moment in moments]
+    assert versions[0] == "2023.1114.221320"
+    numbers = [tuple(map(int, version.split("."))) for version in versions]
+    assert numbers == sorted(set(numbers))
 
 
 @pytest.mark.parametrize(

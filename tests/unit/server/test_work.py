@@ -52,6 +52,7 @@ def order(folder: Path, name: str, **change: object) -> orders.TrainOrder:
         epochs=1,
         align=AlignPolicy(),
         name="x",
+        version="1.0.0",
         trainer="no_such_trainer",
         created="2026-01-01T00:00:00Z",
         limits=LIMITS,
