@@ -100,6 +100,8 @@ class RepositoryServer(ThreadingHTTPServer):
         Path and headers of each.
     sent : int
         Bytes of bodies.
+    connections : int
+        Taken so far.
     """
 
     daemon_threads = True
@@ -110,12 +112,16 @@ class RepositoryServer(ThreadingHTTPServer):
         self.folder = folder
         self.rules: dict[str, Rule] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
-        self.sent = 0
+        self.sent = self.connections = 0
         self.over = threading.Event()
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_address[1]}/"
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+
+    def get_request(self) -> tuple[Any, Any]:
+        self.connections += 1
+        return super().get_request()
 
     def handle_error(self, request: object, client_address: object) -> None:
         pass

@@ -101,6 +101,7 @@ class WebSource:
             if answer.status == 416 and start:  # there is no more: all of it is here already
                 return
             if answer.status in (403, 404, 410):
+                answer.finish()  # the next request goes over the same connection
                 raise Missing(path, answer.status)
             if answer.status not in (200, 206):
                 raise Unreachable(f"{self._base}{path}: HTTP status {answer.status}")

@@ -20,6 +20,7 @@ BENCHES: list[tuple[str, list[str], list[str]]] = [
     ("bench_store.py", [], []),
     ("bench_cli.py", [], []),
     ("bench_server.py", [], ["--calls", "200"]),
+    ("bench_uplink.py", [], ["--rounds", "2"]),
     ("bench_multivariate.py", [], ["--rounds", "5", "--seeds", "10"]),
     ("accuracy.py", [], []),
 ]

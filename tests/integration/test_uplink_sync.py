@@ -41,6 +41,7 @@ def test_a_sync_without_news_asks_for_two_files(vendor: Vendor, device: Gateway)
         assert (outcome.state, outcome.requests) == ("current", 2)
         assert server.paths() == ["/metadata/2.root.json", "/metadata/timestamp.json"]
         assert outcome.received < 1000
+        assert server.connections == 2  # one a sync
         heads = server.requests[0][1]
         assert heads["Accept-Encoding"] == "identity"
         assert "Authorization" not in heads
