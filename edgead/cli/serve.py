@@ -85,7 +85,8 @@ def serve(settings: tuple[str, ...], config_file: str | None, **options: Any) ->
     }
     if "state_dir" not in changes and "node" not in config.sections:
         changes["state_dir"] = str(_state_home())
-    serve(ServerSettings.of(config, trainer=_trainer(), **changes))
+    given = ServerSettings.of(config, **changes)
+    serve(ServerSettings.of(config, trainer=_trainer(given.scheduler), **changes))
 
 
 def describe_server(config: "Config") -> tuple[list[str], list[str]]:
@@ -131,11 +132,14 @@ def _check_settings(settings: tuple[str, ...]) -> None:
             click.echo(f"edgead: {name} was a setting of the former container and has no effect", err=True)
 
 
-def _trainer() -> str:
-    """The module that trains, where its libraries are installed; the server itself never imports it."""
+def _trainer(scheduler: str) -> str:
+    """The module that trains, where its libraries are installed or a cluster may have them.
+
+    The server itself never imports it.
+    """
     from importlib.util import find_spec
 
-    return "edgead.training" if find_spec("torch") and find_spec("onnx") else ""
+    return "edgead.training" if scheduler or (find_spec("torch") and find_spec("onnx")) else ""
 
 
 def _state_home() -> Path:

@@ -276,6 +276,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         Most epochs of a training; it stops earlier when held-back rows gain nothing.
     keep_results : int
         Nanoseconds that results live.
+    results_size : int
+        Bytes of all results together; beyond it the oldest go early.
     model_memory : int
         Bytes of loaded models that are kept for the next call.
     shared_models : bool
@@ -336,6 +338,7 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     keep_results: Annotated[int, _duration(10**9, 'a duration of at least 1s, e.g. "7d"')] = (
         7 * 86_400 * 10**9
     )
+    results_size: Annotated[int, _size(2**20, 'a size of at least 1MiB, e.g. "4GiB"')] = 4 * 2**30
     model_memory: Annotated[int, _size(2**20, 'a size of at least 1MiB, e.g. "64MiB"')] = 64 * 2**20
     shared_models: Switch = False
     repository: FilePath = ""

@@ -106,6 +106,7 @@ def quotas_of(settings: ServerSettings) -> Quotas:
         detections=settings.max_detections,
         at_a_time=settings.jobs,
         keep_results_ns=settings.keep_results,
+        results_bytes=settings.results_size,
         epochs=settings.epochs,
         limits=Limits(settings.job_memory, settings.job_time / 1e9),
         shared=settings.shared_models,

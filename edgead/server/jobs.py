@@ -85,6 +85,8 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True):
         Jobs of each kind that run at a time.
     keep_results_ns : int
         Life of a result, from when it was asked for.
+    results_bytes : int
+        Of all clients' results together; beyond it the oldest go before their time.
     attempts : int
         Times a job is begun whose worker dies.
     epochs : int
@@ -100,6 +102,7 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True):
     detections: int = 60
     at_a_time: int = 1
     keep_results_ns: int = 7 * 86_400 * 10**9
+    results_bytes: int = 4 * 2**30
     attempts: int = 3
     epochs: int = 100
     limits: orders.Limits = orders.Limits(4 * 2**30, 6 * 3600.0)
@@ -496,6 +499,8 @@ class Jobs:
         while True:
             with contextlib.suppress(StoreError):
                 self.store.expire(self._now_ns() - self.quotas.keep_results_ns)
+                if dropped := self.store.trim(self.quotas.results_bytes):
+                    log.warning("results went before their time", extra={"fields": {"results": dropped}})
             with self._turn:
                 if self._stopping:
                     return

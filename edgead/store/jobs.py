@@ -8,6 +8,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -22,6 +23,7 @@ __all__ = ["JobStore", "ModelRow", "Queued", "ResultRow"]
 DATABASE = "jobs.db"
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x6564676A  # "edgj"
+ROW_BYTES = 1024  # of a result without its answer, for the bound of all
 LOG_BYTES = 16 * 2**20  # of SQLite's log, after which its file is cut back
 
 Kind = Literal["models", "results"]
@@ -294,6 +296,20 @@ class JobStore:
                 f"DELETE FROM answers WHERE id IN (SELECT id FROM results WHERE {old})", (before_ns,)
             )
             return self._connection.execute(f"DELETE FROM results WHERE {old}", (before_ns,)).rowcount
+
+    def trim(self, keep_bytes: int) -> int:
+        """Forget the oldest finished results until all take no more than `keep_bytes`; returns how many went."""
+        with self._writing("deleting the oldest results"):
+            rows = self._connection.execute(
+                "SELECT id, ? + coalesce((SELECT length(body) FROM answers WHERE answers.id = results.id), 0)"
+                " FROM results WHERE status IN ('READY', 'FAILED') ORDER BY created_ns DESC, id",
+                (ROW_BYTES,),
+            ).fetchall()
+            sizes = accumulate(size for _, size in rows)
+            gone = [(key,) for (key, _), size in zip(rows, sizes, strict=True) if size > keep_bytes]
+            for table in ("answers", "results"):
+                self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", gone)
+        return len(gone)
 
     def problems(self) -> list[str]:
         """What SQLite finds wrong with the file; empty when it is sound."""

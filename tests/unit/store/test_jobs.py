@@ -86,6 +86,18 @@ def test_old_results_go_with_their_answers_and_running_ones_stay(store: JobStore
     assert store.unfinished_of("m") == ["running"]
 
 
+def test_beyond_a_size_the_oldest_finished_results_go(store: JobStore):
+    for at, identity in enumerate("abcd"):
+        store.add_result(result(identity, at + 1))
+    for identity in "bcd":
+        store.finish_result(identity, 9, status="READY", answer=b"x" * 1000)
+    assert store.trim(10**6) == 0
+    assert store.trim(5000) == 1
+    assert [store.result(identity) is None for identity in "abcd"] == [False, True, False, False]
+    assert (store.answer("b"), store.trim(0)) == (None, 2)
+    assert store.result("a") is not None
+
+
 def test_all_is_there_after_opening_again(tmp_path: Path):
     store = JobStore.open(tmp_path, now_ns=1)
     store.add_model(model("m"))
