@@ -154,10 +154,11 @@ def _for_ever(config_file: str, as_json: bool) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    since_s = time.time()
     while not stop.is_set():
         config = load(config_file)
         last_s = read_record(Path(config.node.state_dir)).attempt_ms / 1000
-        wait_s = next_due(config.uplink, config.node.id, last_s, time.time()) - time.time()
+        wait_s = next_due(config.uplink, config.node.id, last_s, time.time(), since_s=since_s) - time.time()
         if stop.wait(min(max(wait_s, 0.0), 60.0)) or wait_s > 60.0:
             continue
         try:

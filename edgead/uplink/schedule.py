@@ -20,7 +20,9 @@ def fraction_of(device: str, purpose: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def next_due(config: UplinkConfig, device: str, last_s: float, now_s: float) -> float:
+def next_due(
+    config: UplinkConfig, device: str, last_s: float, now_s: float, *, since_s: float = 0.0
+) -> float:
     """When the next sync is due.
 
     Parameters
@@ -30,21 +32,28 @@ def next_due(config: UplinkConfig, device: str, last_s: float, now_s: float) -> 
     device : str
         Id of the device.
     last_s : float
-        Epoch seconds of the last attempt; 0 = none yet, which is due at once.
+        Epoch seconds of the last attempt; 0 = none yet, which is due at once.  One after `now_s` (the clock was set
+        back) is as good as one of long ago.
     now_s : float
-        Epoch seconds; a `last_s` after it (the clock was set back) counts as now.
+        Epoch seconds.
+    since_s : float, optional
+        When this process started: a device that is overdue waits its own part of the jitter from then, or a plant
+        whose power comes back would ask all at once.
 
     Returns
     -------
     float
         Epoch seconds; not after `now_s` means due.
     """
-    if last_s <= 0:
-        return _allowed(config.hours, now_s)
-    due, jitter = min(last_s, now_s) + config.interval / 1e9, config.jitter / 1e9
-    if jitter:  # back to the device's own phase: intervals that are a little late do not add up
-        due -= (due - fraction_of(device, "sync") * jitter) % jitter
-    return _allowed(config.hours, due)
+    own_s, jitter_s = fraction_of(device, "sync") * config.jitter / 1e9, config.jitter / 1e9
+    due = 0.0
+    if 0 < last_s <= now_s:
+        due = last_s + config.interval / 1e9
+        if jitter_s:  # back to the device's own phase: intervals that are a little late do not add up
+            due -= (due - own_s) % jitter_s
+    if last_s > 0 and due < since_s <= now_s:
+        due = since_s + own_s
+    return _allowed(config.hours, due or now_s)
 
 
 def _allowed(hours: str, when_s: float) -> float:

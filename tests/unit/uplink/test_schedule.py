@@ -41,7 +41,20 @@ def test_a_fleet_that_starts_together_spreads_over_the_jitter():
 
 
 def test_a_clock_that_was_set_back_does_not_silence_a_device():
-    assert next_due(config(jitter=0), "gw1", T0 + 1e9, T0) == T0 + 6 * 3600
+    """Nor does one that wakes in 1970 after a sync in 2026."""
+    assert next_due(config(), "gw1", T0 + 1e9, T0) == T0
+    assert next_due(config(), "gw1", T0, 1000.0) == 1000.0
+
+
+def test_a_plant_whose_power_comes_back_does_not_ask_at_once():
+    started = T0 + 86_400
+    due = [next_due(config(), f"gw{number}", T0, started + 1, since_s=started) for number in range(3000)]
+    assert started <= min(due) < started + 10
+    assert started + 1790 < max(due) <= started + 1800
+    polled = [next_due(config(), "gw7", T0, started + at, since_s=started) for at in range(0, 1800, 60)]
+    assert len(set(polled)) == 1
+    due_later = next_due(config(), "gw7", started - 60, started, since_s=started)
+    assert due_later > started + 5 * 3600
 
 
 @pytest.mark.parametrize(
