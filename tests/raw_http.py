@@ -31,14 +31,15 @@ def read_answer(line: socket.socket) -> Answer | None:
         head, _, body = data.partition(b"\r\n\r\n")
         status, *rest = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value for name, _, value in (each.partition(": ") for each in rest)}
-        while len(body) < int(headers.get("content-length", 0)):
+        length = int(headers.get("content-length", 0))
+        while len(body) < length:
             part = line.recv(65536)
             if not part:
                 return None
             body += part
     except ConnectionError:
         return None
-    return Answer(int(status.split()[1]), headers, body)
+    return Answer(int(status.split()[1]), headers, body[:length])
 
 
 def exchange(port: int, data: bytes, context: ssl.SSLContext | None = None) -> Answer | None:

@@ -1,5 +1,6 @@
 """What routes need, built once for a server."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ class ServerContext:
         Name -> what keeps the server from being ready ("" = nothing).
     in_flight : int
         Requests being answered.
+    tasks : set
+        uvicorn's tasks, one for each request that has come.
     stopping : bool
         Set when the server takes no more work.
     jobs : Jobs
@@ -53,6 +56,7 @@ class ServerContext:
     device_keys: list[Callable[[str], bool]] = field(default_factory=list)
     problems: dict[str, Callable[[], str]] = field(default_factory=dict)
     in_flight: int = 0
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
     stopping: bool = False
     jobs: Jobs = field(init=False)
 

@@ -160,6 +160,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._context = context
+        context.tasks = self.server_state.tasks
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -4,7 +4,7 @@ A *service error* is flat, ``{"code": ..., "message": ...}``; a *gateway error* 
 ``{"error": {"code": "401", "message": ...}}``.  Clients of the retired service read both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,8 +88,8 @@ def encode(body: Any) -> bytes:
     return msgspec.json.encode(body)
 
 
-def decode(data: bytes) -> Any:
-    """Plain objects of a JSON text in UTF-8, with or without a byte order mark.
+def decode(data: bytes, reader: Callable[[bytes], Any] = msgspec.json.decode) -> Any:
+    """What `reader` makes of a JSON text in UTF-8, with or without a byte order mark.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def decode(data: bytes) -> Any:
         400 ``InvalidJsonFormat``.
     """
     try:
-        return msgspec.json.decode(data.removeprefix(_BOM))
+        return reader(data.removeprefix(_BOM))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error) or "nested too deep"
         raise ServiceError(400, "InvalidJsonFormat", f"The request body is not JSON: {reason}.") from None

@@ -1,0 +1,150 @@
+# The points of a request, read from the text of its JSON without an object for each.  Included by _kernel.pyx.
+#
+# Only the usual form is read here; whatever else JSON allows is left to a whole decoder.
+from libc.math cimport isfinite
+from libc.stdlib cimport strtod
+from libc.string cimport memcmp
+
+
+cdef inline const char *_blank(const char *p, const char *end) noexcept nogil:
+    """Past white space."""
+    while p < end and (p[0] == b" " or p[0] == b"\n" or p[0] == b"\t" or p[0] == b"\r"):
+        p += 1
+    return p
+
+
+cdef inline const char *_digits(const char *p, const char *end) noexcept nogil:
+    while p < end and b"0" <= p[0] <= b"9":
+        p += 1
+    return p
+
+
+cdef const char *_number(const char *p, const char *end, double *value) noexcept nogil:
+    """Past a number as JSON writes it, NULL if there is none; strtod alone would take hexadecimal and more."""
+    cdef const char *start = p
+    cdef const char *whole
+    cdef char *told
+    if p < end and p[0] == b"-":
+        p += 1
+    whole = p
+    p = _digits(p, end)
+    if p == whole or (whole[0] == b"0" and p - whole > 1):
+        return NULL
+    if p < end and p[0] == b".":
+        whole = p + 1
+        p = _digits(whole, end)
+        if p == whole:
+            return NULL
+    if p < end and (p[0] == b"e" or p[0] == b"E"):
+        p += 1
+        if p < end and (p[0] == b"+" or p[0] == b"-"):
+            p += 1
+        whole = p
+        p = _digits(p, end)
+        if p == whole:
+            return NULL
+    value[0] = strtod(start, &told)
+    return p if <const char *> told == p and isfinite(value[0]) else NULL
+
+
+cdef const char *_text(const char *p, const char *end, const char **start, size_t *length) noexcept nogil:
+    """Past a string of printable ASCII without escapes, NULL if it is none."""
+    if p >= end or p[0] != b'"':
+        return NULL
+    p += 1
+    start[0] = p
+    while p < end and p[0] != b'"':
+        if p[0] < b" " or p[0] > b"~" or p[0] == b"\\":
+            return NULL
+        p += 1
+    length[0] = p - start[0]
+    return p + 1 if p < end else NULL
+
+
+cdef const char *_point(
+    const char *p, const char *end, bint timed, double *value, int64_t *micros
+) noexcept nogil:
+    """Past ``{"timestamp": ..., "value": ...}`` in either order; NULL if it is anything else."""
+    cdef const char *name
+    cdef const char *text
+    cdef size_t size, length
+    cdef bint has_value = False, has_time = False
+    if p >= end or p[0] != b"{":
+        return NULL
+    while True:
+        p = _text(_blank(p + 1, end), end, &name, &size)
+        if p == NULL:
+            return NULL
+        p = _blank(p, end)
+        if p >= end or p[0] != b":":
+            return NULL
+        p = _blank(p + 1, end)
+        if size == 5 and memcmp(name, b"value", 5) == 0 and not has_value:
+            p = _number(p, end, value)
+            has_value = True
+        elif size == 9 and memcmp(name, b"timestamp", 9) == 0 and not has_time:
+            p = _text(p, end, &text, &length)
+            if p != NULL and timed and csrc.ead_svc_parse_time(text, length, micros) != csrc.EAD_OK:
+                return NULL
+            has_time = True
+        else:
+            return NULL
+        if p == NULL:
+            return NULL
+        p = _blank(p, end)
+        if p < end and p[0] == b"}":
+            return p + 1 if has_value and (has_time or not timed) else NULL
+        if p >= end or p[0] != b",":
+            return NULL
+
+
+cdef Py_ssize_t _points(
+    const char *p, const char *end, bint timed, double *values, int64_t *micros, Py_ssize_t most
+) noexcept nogil:
+    """Number of points read, -1 if the text is not wholly of the usual form or has more than `most`."""
+    cdef Py_ssize_t n = 0
+    p = _blank(p, end)
+    if p >= end or p[0] != b"[":
+        return -1
+    while n < most:
+        p = _point(_blank(p + 1, end), end, timed, &values[n], &micros[n])
+        if p == NULL:
+            return -1
+        n += 1
+        p = _blank(p, end)
+        if p < end and p[0] == b"]":
+            return n if _blank(p + 1, end) == end else -1
+        if p >= end or p[0] != b",":
+            return -1
+    return -1
+
+
+def svc_read_json(text, bint timed):
+    """Values and times of the points in the text of a JSON array, if all are plain; without the interpreter's lock.
+
+    Parameters
+    ----------
+    text : bytes-like
+        Followed in memory by anything but a digit (the end of a whole JSON text will do).
+    timed : bool
+        Whether times are wanted.
+
+    Returns
+    -------
+    tuple of ndarray, or None
+        float64 values and int64 microseconds since 1970 UTC.  None unless the text is an array of 1 to
+        EAD_SVC_MAX_LEN objects with a finite number as ``value``, at most a ``timestamp`` of printable ASCII beside
+        it, and if wanted one in a common form of ISO 8601.
+    """
+    cdef const unsigned char[::1] whole = text
+    if whole.shape[0] == 0:
+        return None
+    # the shortest point, {"value":1}, and its comma have 12 letters
+    cdef Py_ssize_t n, most = min(csrc.EAD_SVC_MAX_LEN, whole.shape[0] // 11 + 1)
+    values, micros = np.empty(most), np.zeros(most, np.int64)
+    cdef double[::1] v = values
+    cdef int64_t[::1] t = micros
+    cdef const char *start = <const char *> &whole[0]
+    with nogil:
+        n = _points(start, start + whole.shape[0], timed, &v[0], &t[0], most)
+    return (values[:n].copy(), micros[:n].copy()) if n > 0 else None
