@@ -42,6 +42,8 @@ check: lint      ## formatters, linters, types, import contracts, unit + propert
 test: lint $(VENV)/.ready-train  ## everything; the long campaigns run a seeded tenth; installs torch
 	@command -v mosquitto >/dev/null || PATH=$$PATH:/usr/sbin command -v mosquitto >/dev/null || \
 		{ echo "make test needs the MQTT broker mosquitto: apt-get install mosquitto" >&2; exit 1; }
+	@command -v chromium >/dev/null || { echo "make test needs a browser: apt-get install chromium" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "make test needs npm: apt-get install nodejs npm" >&2; exit 1; }
 	$(PY) -m pytest
 
 train-test: build $(VENV)/.ready-train  ## the tests of training alone

@@ -70,7 +70,7 @@ class Chromium:
 
     def __enter__(self) -> Self:
         ours, theirs = os.pipe(), os.pipe()
-        binary = shutil.which("chromium") or shutil.which("chromium-browser")
+        binary = shutil.which("chromium")
         assert binary is not None, "the tests of the page need chromium"
 
         def wire() -> None:
