@@ -63,7 +63,7 @@ class NetworkInUse:
             networks.use(Registry(folder).active(networks.MODEL))
         except EdgeADError as error:
             self.refused = (
-                f"model {networks.MODEL}: the shipped one is in use, the installed one is not: {error}"
+                f"model {networks.MODEL}: the installed one is not in use: {error}"
             )
 
     @property
