@@ -5,7 +5,7 @@
 Peers: river's HalfSpaceTrees, rrcf (robust random cut forest) and stumpy's left matrix profile (`stumpi`), each as its
 own documentation streams.  They run as a worker in their own environment.  All methods judge the same readings in turns
 within one run; each measures the processor time of its own thread, so that other work on the machine does not count.
-A method is left out of a number of series that would take more memory or setting up than the limits below.
+Of a method that would take more memory or setting up than the limits below, fewer series are made and told.
 
 ``--quality`` judges KPI and NAB with the recordings' own harness; a peer that needs more than the limit of processor
 time for a set is told as not finished.
@@ -293,19 +293,16 @@ def cost(peer: Peer) -> None:
         for _ in range(ROUNDS):
             for name, ours in mine.items():
                 spent[name].append(ours.round())
-            for name, made in theirs.items():
-                if not made["refused"]:
-                    spent[name].append(peer.ask(round=name)["us"])
+            for name in theirs:
+                spent[name].append(peer.ask(round=name)["us"])
         sizes = {name: ours.bytes for name, ours in mine.items()} | {
             name: m["bytes"] for name, m in theirs.items()
         }
         cells = []
         for name, each in spent.items():
-            memory = f", {sizes[name] / 1024:.0f} KiB" if count > 1 else ""
-            if each:
-                cells.append(f"{statistics.median(each):.3g} us{memory}")
-            else:
-                cells.append(f"not tried: {theirs[name]['refused']}")
+            few = theirs.get(name, {}).get("refused", "")
+            memory = f", {sizes[name] / 1024:.0f} KiB" if count >= 1000 or few else ""
+            cells.append(f"{statistics.median(each):.3g} us{memory}{few and f' (no more than {few})'}")
         print(f"| {count} | " + " | ".join(cells) + " |", flush=True)
         for name in PEERS:
             peer.ask(drop=name)
