@@ -62,9 +62,7 @@ class NetworkInUse:
         try:
             networks.use(Registry(folder).active(networks.MODEL))
         except EdgeADError as error:
-            self.refused = (
-                f"model {networks.MODEL}: the installed one is not in use: {error}"
-            )
+            self.refused = f"model {networks.MODEL}: the installed one is not in use: {error}"
 
     @property
     def problems(self) -> list[str]:

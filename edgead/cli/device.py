@@ -123,7 +123,7 @@ def _series_bytes(block: "SeriesConfig") -> int:
     from edgead.univariate import make_detector
 
     settings = block.settings
-    return make_detector(settings.detector, settings.judging).nbytes + SERIES_OVERHEAD_BYTES
+    return make_detector(settings.detector, settings.detecting).nbytes + SERIES_OVERHEAD_BYTES
 
 
 def _notes(config: "Config") -> list[str]:

@@ -127,7 +127,7 @@ class Series:
         self.lateness_ns = settings.allowed_lateness_ns
         self.sparse_run = self.sparse_ns = 0
         self.set_step(settings.step_ns)
-        self.detector: StreamingDetector = make_detector(settings.detector, settings.judging)
+        self.detector: StreamingDetector = make_detector(settings.detector, settings.detecting)
         self.ready = self.detector.needed == 0
         self.episode = Episode()
         self.recent = self._new_recent()
@@ -313,7 +313,7 @@ class Series:
     def _widen(self, step_ns: int) -> None:
         """Go on with the spacing that the source really has; what was learned from made-up rows at the start goes."""
         if not self.ready:
-            self.detector = make_detector(self.settings.detector, self.settings.judging)
+            self.detector = make_detector(self.settings.detector, self.settings.detecting)
         self.sparse_run = 0
         self.set_step(step_ns)
 
@@ -369,7 +369,7 @@ class Series:
     def relearn(self, out: Outcome) -> None:
         """Forget what was learned."""
         self.close_episode(out)
-        self.detector = make_detector(self.settings.detector, self.settings.judging)
+        self.detector = make_detector(self.settings.detector, self.settings.detecting)
         self.ready = self.detector.needed == 0
         self.backfill = None
         out.changed.add(self.series_id)

@@ -7,6 +7,7 @@ import msgspec
 from edgead.univariate.streaming import DetectorSettings
 
 SECOND_NS = 1_000_000_000
+DAY_NS = 86_400 * SECOND_NS
 LatePolicy = Literal["learn", "drop", "replay"]
 
 
@@ -48,6 +49,11 @@ class SeriesSettings(msgspec.Struct, frozen=True, kw_only=True):
     close_after: int = 5
     update_every_ns: int = 60 * SECOND_NS
     unit: str = ""
+
+    @property
+    def detecting(self) -> DetectorSettings:
+        """What the detector is made with: `judging`, and the rows of a day on this grid."""
+        return msgspec.structs.replace(self.judging, rows_per_day=round(DAY_NS / self.step_ns))
 
 
 class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):

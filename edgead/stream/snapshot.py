@@ -103,7 +103,7 @@ def restore(
         try:
             series.detector.load(snapshot.state)
         except InvalidInput:
-            series.detector = make_detector(settings.detector, settings.judging)
+            series.detector = make_detector(settings.detector, settings.detecting)
     series.ready = series.detector.needed == 0
     series.judged_ns, series.newest_ns = snapshot.judged_ns, snapshot.newest_ns
     series.arrived_ns = snapshot.arrived_ns

@@ -18,8 +18,8 @@ from edgead.univariate.networks import Network
 if TYPE_CHECKING:
     from edgead.univariate.streaming import DetectorSettings, Judgement
 
-_HEAD = struct.Struct("<8sIII")
-_MAGIC = b"EADCNN02"
+_HEAD = struct.Struct("<8s8sIII")
+_MAGIC = b"EADCNN03"
 
 #: Patches that a series remembers: with more of them nothing got better on the recordings.
 PATCHES = 128
@@ -114,13 +114,19 @@ class SrcnnDetector:
     def dump(self) -> bytes:
         """See `StreamingDetector.dump`."""
         rows = self._rows.dump()
-        return _HEAD.pack(_MAGIC, self._length, self._day, len(rows)) + rows + self._fusion.dump()
+        head = _HEAD.pack(_MAGIC, self._tongue, self._length, self._day, len(rows))
+        return head + rows + self._fusion.dump()
+
+    @property
+    def _tongue(self) -> bytes:
+        """What the memory is told in: the embeddings of one network mean nothing to another."""
+        return bytes.fromhex(self.network.sha256[:16])
 
     def load(self, data: bytes) -> None:
-        """See `StreamingDetector.load`."""
+        """See `StreamingDetector.load`; of the state of another network, all but what that network told."""
         if len(data) < _HEAD.size:
             raise InvalidInput(f"dump of srcnn: {len(data)} bytes, expected at least {_HEAD.size}")
-        magic, length, day, size = _HEAD.unpack_from(data)
+        magic, tongue, length, day, size = _HEAD.unpack_from(data)
         if (magic, length, day) != (_MAGIC, self._length, self._day):
             raise InvalidInput(
                 f"dump of srcnn: expected version {_MAGIC!r} of {self._length} rows and days of {self._day}"
@@ -129,7 +135,8 @@ class SrcnnDetector:
         before = self._rows.dump()
         self._rows.load(rows)
         try:
-            self._fusion.load(fusion)
+            if tongue == self._tongue:
+                self._fusion.load(fusion)
         except InvalidInput:
             self._rows.load(before)
             raise
