@@ -80,7 +80,7 @@ def test_a_lasting_change_is_accepted_within_a_thousand_readings(detector: str):
 
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_anomalies_that_come_slowly_closer_poison_nothing(detector: str):
-    """A spike every 200 readings, each a little larger than the one before, for three hours: one a little larger is found."""
+    """A spike every 200 readings, each larger than the one before, for three hours: a still larger one is found."""
     values = normal(16_000, 4)
     for number, at in enumerate(range(3000, 14_000, 200)):
         values[at] += 4.0 + 0.4 * number

@@ -48,7 +48,7 @@ def stretches_simulated(rows: int) -> Iterator[Stretch]:
     """Two hundred, a seed that no recipe has."""
     for normal in simulated(200 if SOAK else 20, rows, 991_199):
         counts = np.ones(len(normal.values), np.bool_)
-        yield Stretch(normal.name, normal.values, counts, getattr(normal, "rows_per_day", 0))
+        yield Stretch(normal.name, normal.values, counts, normal.rows_per_day)
 
 
 def stretches_recorded() -> Iterator[Stretch]:
