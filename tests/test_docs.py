@@ -12,6 +12,8 @@ from edgead.config import MqttConfig, TlsConfig, UplinkConfig, UplinkDataConfig,
 from edgead.config.settings import BLOCKS, TABLES, Section
 from edgead.config.units import parse_duration, parse_size
 from edgead.errors import ConfigError
+from edgead.uplink.reasons import REASONS
+from edgead.uplink.signed import DAYS
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
@@ -53,6 +55,20 @@ def _as_read(text: str) -> list[object]:
         except ValueError:
             continue
     return read
+
+
+UPLINK = (ROOT / "docs" / "uplink.md").read_text()
+
+
+def test_every_refusal_of_a_sync_is_documented():
+    part = UPLINK.split("\n### Why something was refused\n", 1)[1].split("\n### ", 1)[0]
+    assert re.findall(r"^\| `([a-z-]+)` \|", part, re.M) == sorted(REASONS, key=part.index)
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", part, re.M)) == set(REASONS)
+
+
+def test_how_long_signatures_last_is_documented():
+    part = UPLINK.split("\n### How long signatures last\n", 1)[1].split("\n### ", 1)[0]
+    assert {role: int(days) for role, days in re.findall(r"^\| (\w+) \| (\d+) \|", part, re.M)} == DAYS
 
 
 def mistake_rows() -> list[tuple[str, str]]:

@@ -61,7 +61,7 @@ def publish() -> None:
     """Release models to devices by signing a repository of plain files (TUF).
 
     Any static server, CDN or stick can carry the repository.  Root and targets keys stay offline; snapshot and
-    timestamp keys lie where it is served from.  docs/uplink.md has the ceremony step by step.
+    timestamp keys lie where it is served from.  docs/operations.md has the ceremony step by step.
 
     \b
     Examples:

@@ -1,7 +1,7 @@
 """What a device trusts: the verified metadata of its last sync, in one file that is whole or the one before.
 
 python-tuf keeps its metadata in a folder of files that it does not flush, so a power cut could leave empty ones and
-with them no protection against old metadata (docs/adr/0070).  Here the files live for the time of a refresh only.
+with them no protection against old metadata (docs/adr/0080).  Here the files live for the time of a refresh only.
 """
 
 import hashlib

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The key ceremony and every accident of docs/uplink.md, played through in a temporary folder with real commands.
+# The key ceremony and every accident of docs/operations.md, played through in a temporary folder with real commands.
 #
 #   firmware-config/uplink/key-drill.sh PACKAGE NEWER_PACKAGE
 #

@@ -6,6 +6,8 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+from edgead.cli.publish import publish
+
 FIRMWARE = Path(__file__).parents[2] / "firmware-config"
 UNIT = FIRMWARE / "systemd" / "edgead.service"
 
@@ -38,3 +40,16 @@ def test_it_is_exposed_no_more_than_stated():
     exposure = re.search(r"Overall exposure level for edgead.service: ([0-9.]+)", printed)
     assert exposure is not None
     assert float(exposure[1]) <= 1.1
+
+
+def test_the_publisher_signs_every_day_with_a_command_that_exists():
+    unit = (FIRMWARE / "systemd" / "edgead-publish.service").read_text()
+    timer = (FIRMWARE / "systemd" / "edgead-publish.timer").read_text()
+    command = re.search(r"^ExecStart=/usr/bin/edgead (.*)$", unit, re.M)
+    assert command is not None
+    words = command[1].split()
+    assert words[:2] == ["publish", "refresh"]
+    known = {option for parameter in publish.commands["refresh"].params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known
+    assert "OnCalendar=daily" in timer
+    assert "PrivateNetwork=yes" in unit

@@ -1,7 +1,7 @@
 """The publisher: releases models to devices by signing a repository of plain files.  Needs no server.
 
 Who may sign what is in the root; root and targets keys are offline (a stick, a safe), snapshot and timestamp keys are
-where the repository is served from.  docs/uplink.md has the ceremony.
+where the repository is served from.  docs/operations.md has the ceremony.
 """
 
 from edgead.uplink.publish.keys import Keyring, passphrases_from, read_public
