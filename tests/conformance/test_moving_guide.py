@@ -45,11 +45,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
         yield started
 
 
-def output_of(command: list[str], folder: Path, text: str = "") -> str:
-    env = {**os.environ, "NO_PROXY": "*", "no_proxy": "*", "PYTHONPATH": str(GUIDE.parents[1])}
-    run = subprocess.run(
-        command, cwd=folder, env=env, input=text, capture_output=True, text=True, timeout=300
-    )
+def output_of(command: list[str], folder: Path, **more: str) -> str:
+    env = {**os.environ, "NO_PROXY": "*", "no_proxy": "*", "PYTHONPATH": str(GUIDE.parents[1]), **more}
+    run = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 
@@ -109,14 +107,32 @@ def test_python_without_a_server(tmp_path: Path):
     assert float(margin) > 0
 
 
-def test_javascript(server: ModelServer, tmp_path: Path):
-    program = node.JS / "node_modules" / f"guide-{os.getpid()}.cjs"  # where it finds the client
+def javascript_of(sample: str, folder: Path, **env: str) -> str:
     node.install()
-    program.write_text(here(block("js", "AnomalyDetector"), server))
-    try:
-        assert output_of(["node", str(program)], tmp_path).strip() == "[ 6 ]"
-    finally:
-        program.unlink()
+    # NODE_PATH: where it finds the client
+    return output_of(["node", "-e", sample], folder, NODE_PATH=str(node.JS / "node_modules"), **env).strip()
+
+
+def test_javascript(server: ModelServer, tmp_path: Path):
+    assert javascript_of(here(block("js", "AnomalyDetector"), server), tmp_path) == "[ 6 ]"
+
+
+def test_a_certificate_of_one_s_own(tmp_path: Path):
+    output_of(["bash", "-ec", block("sh", "openssl")], tmp_path)
+    trust = dict(re.findall(r"environment `(\w+)=(cert\.pem)`", TEXT))
+    assert set(trust) == {"REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"}
+    files = ["--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem")]
+    with ServerProcess(tmp_path, files, key=KEY) as server:
+
+        def over_tls(sample: str) -> str:
+            return sample.replace("http://127.0.0.1:5000", server.url)
+
+        python = over_tls(block("python", "UnivariateDetectionOptions"))
+        assert output_of([sys.executable, "-c", python], tmp_path, **trust).startswith("[6]\n")
+        script = over_tls(block("js", "AnomalyDetector")).replace(", { allowInsecureConnection: true }", "")
+        assert javascript_of(script, tmp_path, **trust) == "[ 6 ]"
+        curl = over_tls(block("sh", "curl")).replace("curl ", "curl --cacert cert.pem ")
+        assert '"isAnomaly":' in output_of(["bash", "-ec", curl], tmp_path)
 
 
 def test_keys_and_a_certificate_as_the_guide_makes_them(tmp_path: Path):
