@@ -63,6 +63,7 @@ bench-peer: build $(VENV)/.ready-train  ## the same against the packages people 
 	.venv-peer/bin/python -m pip install --quiet -r tests/bench/peer-requirements.txt
 	$(PY) tests/bench/bench_service.py --peer .venv-peer/bin/python
 	OMP_NUM_THREADS=1 $(PY) tests/bench/bench_multivariate_peer.py --peer .venv-peer/bin/python
+	OMP_NUM_THREADS=1 $(PY) tests/bench/bench_srcnn_peer.py --quality --peer .venv-peer/bin/python
 
 fix: build       ## format and repair what can be repaired
 	$(VENV)/bin/ruff check --fix .
