@@ -113,3 +113,51 @@ def test_every_command_and_option_is_documented(name: str):
 
 def test_no_command_is_documented_that_does_not_exist():
     assert set(re.findall(r"^## `edgead (\w+)", COMMANDS, re.M)) == set(cli.commands)
+
+
+# ---------------------------------------------------------------- the HTTP API
+
+HTTP_API = (ROOT / "docs" / "http-api.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory) -> list[str]:
+    """Paths of every route, versions and names in braces as the document has them."""
+    from edgead.server.app import MODULES
+    from edgead.server.context import ServerContext
+    from edgead.server.settings import ServerSettings
+
+    context = ServerContext.of(ServerSettings(state_dir=str(tmp_path_factory.mktemp("state"))))
+    paths = {route.path for module in MODULES for route in module(context)}
+    context.turns.close()
+    return sorted(re.sub(r"/v1\.[01](-preview(\.1)?)?/", "/{version}/", path) for path in paths)
+
+
+def test_every_route_is_documented(routes: list[str]):
+    """By its whole path, or below the heading that names the beginning of it."""
+    plain = re.sub(r"\{(model|result)_id\}", lambda match: "{" + match[1] + "Id}", HTTP_API)
+    for path in routes:
+        path = re.sub(r"\{(model|result)_id\}", lambda match: "{" + match[1] + "Id}", path)
+        path = re.sub(r"timeseries/\w+/", "timeseries/{mode}/", path)
+        short = path.removeprefix("/anomalydetector/{version}/multivariate/")
+        short = re.sub(r"^/pages/.*", "/pages/{name}", short)
+        short = re.sub(r"/\{again\}$", "", short)  # a client that appends the id to a link that has it
+        assert f"{short}`" in plain or f"{short}?" in plain, path
+
+
+def test_every_addition_is_in_the_description_of_the_api(routes: list[str]):
+    from edgead.server.description import describe
+
+    described = {path.replace("Id}", "_id}") for path in describe()["paths"]}
+    for path in routes:
+        if path.startswith("/edgead/v1/") and "tuf" not in path:
+            assert path in described, path
+
+
+def test_the_first_call_of_the_http_api_gives_its_documented_answer():
+    import json
+
+    from edgead import detect
+
+    asked, answer = re.search(r"-d '(\{.*?\})'\n(\{.*?\})\n```", HTTP_API, re.S).groups()
+    assert detect("last", json.loads(asked)) == pytest.approx(json.loads(answer))

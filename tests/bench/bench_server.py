@@ -5,8 +5,8 @@
 The server and an empty Starlette application on the same uvicorn are processes of their own; both get the same request
 (the empty route reads the body and answers ``{}``).  At one client
 the three are called in turn.  The overhead is
-what the server takes beyond the bare call, as a share of what the empty route takes.  p10 is told as well: on a busy
-machine it is nearer to what the work costs than the median.
+what the server takes beyond the bare call, as a share of what the empty route takes.  Low quantiles are told
+as well: on a busy machine they are nearer to what the work costs than the median.
 """
 
 import argparse
@@ -61,6 +61,12 @@ class Server:
                 raise SystemExit(Path(log).read_text())
             time.sleep(0.05)
         self.port = int(told[1])
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except ConnectionRefusedError:
+                time.sleep(0.05)
 
     def status(self, field):
         """A line of /proc/PID/status in MB."""
@@ -137,19 +143,27 @@ class Line:
 
 
 def in_turn(server, empty, mode, body, calls):
-    """Seconds of the bare call, the empty route and the server, called in turn: all see the same machine."""
+    """Seconds, and processor seconds a call, of the bare call, the empty route and the server, called in turn."""
     import edgead
 
     request, lines = request_of(mode, body), (Line(empty.port), Line(server.port))
     works = (lambda: edgead.detect(mode, body), lambda: lines[0].ask(request), lambda: lines[1].ask(request))
-    times = ([], [], [])
-    for number in range(calls + 20):
-        for work, taken in zip(works, times):
-            began = time.perf_counter()
+    clocks = (empty.cpu_s, server.cpu_s)
+    times, bare_cpu = ([], [], []), 0.0
+    for _ in range(20):
+        for work in works:
             work()
-            if number >= 20:
-                taken.append(time.perf_counter() - began)
-    return times
+    began = [clock() for clock in clocks]
+    for _ in range(calls):
+        cpu = time.thread_time()
+        for work, taken in zip(works, times):
+            start = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - start)
+            if work is works[0]:
+                bare_cpu += time.thread_time() - cpu
+    cpus = [bare_cpu, *(clock() - then for clock, then in zip(clocks, began))]
+    return times, [each / calls for each in cpus]
 
 
 def quantile(times, share):
@@ -167,14 +181,16 @@ def measure(server, empty, mode, n, calls):
     body = body_of(n)
     request = request_of(mode, body)
     print(f"{mode}, n = {n}, request of {len(request) // 1024} KiB")
-    times = in_turn(server, empty, mode, body, calls)
-    for what, taken in zip(("bare call", "empty route, 1 client", "server, 1 client"), times):
+    times, cpus = in_turn(server, empty, mode, body, calls)
+    for what, taken, cpu in zip(("bare call", "empty route, 1 client", "server, 1 client"), times, cpus):
         shown(what, taken)
-    for share in (0.1, 0.5):
+        print(f"    processor time {1e3 * cpu:.2f} ms a call")
+    for share in (0.01, 0.1, 0.5):
         bare, nothing, served = (quantile(taken, share) for taken in times)
         ratio = (served - bare) / nothing
         told = f"{served - bare:.2f} ms = {ratio:.2f} of the empty route (goal 1.5)"
         print(f"  overhead at 1 client by p{int(share * 100)}: {told}", flush=True)
+    print(f"  overhead in processor time: {(cpus[2] - cpus[0]) / cpus[1]:.2f} of the empty route", flush=True)
     for clients in CLIENTS:
         rates, times = [], []
         used, asked = server.cpu_s(), 0

@@ -1,6 +1,7 @@
 """A server's start, keys, quotas of its clients, signals and end."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -220,3 +221,6 @@ def test_metrics_name_operations_and_never_paths_or_clients(tmp_path: Path):
     assert "edgead_points_total 31.0" in text
     assert "process_resident_memory_bytes" in text
     assert "x1" not in text
+    documented = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text()
+    for name in re.findall(r"^# TYPE (edgead_\w+) ", text, re.M):
+        assert name.endswith("_created") or f"`{name}" in documented, name
