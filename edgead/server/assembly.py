@@ -8,9 +8,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from edgead.server.context import ServerContext
-from edgead.server.jobs import Jobs, Quotas
+from edgead.server.jobs import Jobs
 from edgead.server.launch import Launcher, ProcessLauncher
 from edgead.server.orders import Limits
+from edgead.server.quotas import Quotas
 from edgead.server.settings import ServerSettings
 from edgead.server.shelf import Shelf
 from edgead.server.sources import SourceSettings

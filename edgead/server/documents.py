@@ -8,7 +8,7 @@ import msgspec
 from edgead.multivariate import VariableState
 from edgead.package import Manifest
 from edgead.server.answers import Answer, Cause, Row
-from edgead.server.jobs import Diagnostics
+from edgead.server.diagnostics import Diagnostics
 from edgead.server.requests import NAME_CHARS, PAD, DetectRequest, TrainRequest
 from edgead.server.shelf import InstalledModel
 from edgead.server.wire import read_time, time_text_ns

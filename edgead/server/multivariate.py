@@ -17,7 +17,8 @@ from edgead.server.answers import Answer, decode_answer
 from edgead.server.assembly import prepare_jobs
 from edgead.server.context import ServerContext
 from edgead.server.documents import Version
-from edgead.server.jobs import BUSY, Jobs
+from edgead.server.jobs import Jobs
+from edgead.server.quotas import BUSY
 from edgead.server.shelf import InstalledModel, Loaded
 from edgead.server.wire import GatewayError, ServiceError, decode, json_response, read_body
 from edgead.server.work import judge_row, states_between

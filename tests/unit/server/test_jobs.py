@@ -12,9 +12,11 @@ from edgead.errors import InvalidInput, StoreError
 from edgead.multivariate import VariableState
 from edgead.server import orders
 from edgead.server.answers import Answer, Row, encode_answer
-from edgead.server.jobs import Jobs, Quotas, package_name, package_version
+from edgead.server.jobs import Jobs
 from edgead.server.launch import WorkerDied
+from edgead.server.quotas import Quotas
 from edgead.server.requests import detect_request, train_request
+from edgead.server.runner import package_name, package_version
 from edgead.server.shelf import Shelf
 from edgead.server.sources import SourceSettings
 from edgead.store.jobs import JobStore
@@ -117,7 +119,7 @@ def test_a_model_is_trained_kept_and_judges(make):
     result = jobs.detect("a", model, detect_request(BODY)).id
     assert ended(jobs, result=result) == ("READY", [])
     assert jobs.store.answer(result) == ANSWER
-    assert jobs._launcher.orders[-1].package == PUMP
+    assert jobs._runner._launcher.orders[-1].package == PUMP
     with pytest.raises(InvalidInput, match="does not exist") as caught:
         jobs.result("b", result)
     assert caught.value.code == "ResultNotExist"
@@ -129,7 +131,7 @@ def test_a_worker_that_dies_is_followed_by_another_three_times(make):
 
     jobs = make(die)
     status, [error] = ended(jobs, model=train(jobs))
-    assert (status, error["code"], len(jobs._launcher.orders)) == ("FAILED", "UnexpectedError", 3)
+    assert (status, error["code"], len(jobs._runner._launcher.orders)) == ("FAILED", "UnexpectedError", 3)
     assert error["message"].startswith(
         "It was begun 3 times without an end; the last time its process was ended by"
     )
@@ -158,7 +160,7 @@ def test_a_package_no_device_would_take_fails(make):
 
 
 def test_an_end_is_saved_when_the_disk_takes_it_again(make, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("edgead.server.jobs.SAVE_AGAIN_S", 0.05)
+    monkeypatch.setattr("edgead.server.runner.SAVE_AGAIN_S", 0.05)
     jobs = make(start=False)
     finish, refused = jobs.store.finish_model, []
 
@@ -220,7 +222,7 @@ def test_deleting_stops_the_training_and_the_detections(make):
     ended(jobs, model=model)
     running = jobs.detect("a", model, detect_request(BODY)).id
     waiting = jobs.detect("a", model, detect_request(BODY)).id
-    while not any(isinstance(order, orders.DetectOrder) for order in jobs._launcher.orders):
+    while not any(isinstance(order, orders.DetectOrder) for order in jobs._runner._launcher.orders):
         time.sleep(0.01)
     jobs.delete("a", model)
     for result in (running, waiting):
@@ -234,10 +236,19 @@ def test_deleting_stops_the_training_and_the_detections(make):
         time.sleep(0.01)
 
 
+def test_a_model_deleted_at_the_last_moment_fails_its_detection(make):
+    jobs = make()
+    model = train(jobs)
+    ended(jobs, model=model)
+    jobs.shelf.drop(model)  # as a deletion between the look at the model and the order of the detection
+    status, [error] = ended(jobs, result=jobs.detect("a", model, detect_request(BODY)).id)
+    assert (status, error["code"]) == ("FAILED", "ModelNotExist")
+
+
 def test_a_stop_puts_a_job_back_without_counting_it(make, tmp_path: Path):
     jobs = make(lambda order, tell, unwanted: unwanted.wait(20) and None)
     model = train(jobs)
-    while not jobs._launcher.orders:
+    while not jobs._runner._launcher.orders:
         time.sleep(0.01)
     jobs = make(start=False)
     [job] = jobs.store.queued("models")
@@ -256,8 +267,7 @@ def test_a_kill_is_counted(make):
         assert job.attempts == attempt
         jobs.store.begin(job, 1)  # and then the lights go out
         jobs = make(lambda order, tell, unwanted: unwanted.wait(20) and None, start=False)
-        for lost in jobs.store.running("models"):
-            jobs._again(lost, lost.attempts, "the server ended while it ran")
+        jobs._runner.recover()
     status, [error] = ended(jobs, model=model)
     assert (status, error["message"].endswith("the last time the server ended while it ran.")) == (
         "FAILED",
