@@ -52,6 +52,10 @@ def test_the_wheel_holds_no_source_of_the_core_and_no_test(wheel: Path):
         for name in ("index.html", "page.js", "page.css", "sample.csv", "icon.svg")
     }
     assert pages <= set(names)
+    documents = {
+        f"edgead/server/openapi/{name}" for name in ("v1.0.json", "v1.1.json", "additions.json", "NOTICE")
+    }
+    assert documents <= set(names)
     shipped = {f"edgead/models/{path.name}" for path in (ROOT / "models").glob("*.zip")}
     assert "edgead/models/pump.zip" in shipped
     assert {name for name in names if name.startswith("edgead/models/")} == shipped

@@ -12,9 +12,12 @@ FIRMWARE = Path(__file__).parents[2] / "firmware-config"
 UNIT = FIRMWARE / "systemd" / "edgead.service"
 
 
-def settings() -> dict[str, str]:
+SERVER = FIRMWARE / "systemd" / "edgead-serve.service"
+
+
+def settings(unit: Path = UNIT) -> dict[str, str]:
     """Last value of each key."""
-    return dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(), re.M))
+    return dict(re.findall(r"^(\w+)=(.*)$", unit.read_text(), re.M))
 
 
 def test_it_is_watched_and_has_a_user_of_its_own():
@@ -53,3 +56,14 @@ def test_the_publisher_signs_every_day_with_a_command_that_exists():
     assert {word for word in words if word.startswith("--")} <= known
     assert "OnCalendar=daily" in timer
     assert "PrivateNetwork=yes" in unit
+
+
+def test_the_server_has_a_unit_with_the_state_directory_of_its_profile():
+    unit = settings(SERVER)
+    node = tomllib.loads((FIRMWARE / "profiles" / "server.toml").read_text())["node"]
+    assert node["state_dir"] == f"/var/lib/{unit['StateDirectory']}"
+    assert unit["ExecStart"] == "/usr/bin/edgead serve -c /etc/edgead/server.toml"
+    assert (unit["DynamicUser"], unit["RestartPreventExitStatus"]) == ("yes", "2")
+    if analyze := shutil.which("systemd-analyze"):
+        printed = subprocess.run([analyze, "verify", str(SERVER)], capture_output=True, text=True).stderr
+        assert "Unknown" not in printed
