@@ -51,7 +51,7 @@ def test_every_job_ends_and_no_result_is_lost(tmp_path: Path):
             assert (status_of(document) == "READY") != bool(errors), (SEED, document)
             assert all("was begun" in error["message"] for error in errors), (SEED, document)
         _check_finished(server, found)
-        assert sum(status_of(document) == "READY" for document in ended) > len(ended) // 2, SEED
+        assert sum(status_of(document) == "READY" for document in ended) > len(ended) // 4, SEED
     assert server.workers() == []
     _check_store(server.state / "server", [document.get("modelId", "") for document in ended])
 
