@@ -118,7 +118,7 @@ def hostile_zip(path: Path, name: str) -> str:
                 archive.writestr("flow.csv", b"0" * 20_000_000)
             case "large":
                 for variable in ("flow", "current", "speed"):
-                    archive.writestr(f"{variable}.csv", random.Random(1).randbytes(900_000))
+                    archive.writestr(f"{variable}.csv", random.Random(1).randbytes(450_000).hex())
             case "upwards":
                 archive.writestr("../flow.csv", "timestamp,value\n")
     return f"{name}.zip"
@@ -140,6 +140,13 @@ def test_zips_and_folders_that_are_hostile(server: ModelServer, tmp_path: Path):
         assert [error["code"] for error in info["errors"]] == [sources[source]], source
     leftovers = [path for path in server.state.rglob("*") if path.suffix in {".csv", ".zip"}]
     assert [path for path in leftovers if "job" in str(path)] == []
+
+
+def test_a_file_that_is_too_large_is_refused_at_once(server: ModelServer, model: str):
+    with open(server.data / "huge.csv", "wb") as file:
+        file.truncate(3 * 2**20)
+    for status, body in both_calls(server, model, "huge.csv"):
+        assert (status, body["code"]) == (413, "InvalidFileSize")
 
 
 def test_headers_cannot_be_injected(server: ModelServer, model: str):

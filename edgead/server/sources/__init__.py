@@ -8,6 +8,7 @@ Three kinds of source, and two lists of the operator's; nothing else is read::
 """
 
 import os
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -159,7 +160,7 @@ class Reader:
     def _copied(self, place: _Place, into: Path, budget: Budget) -> Path:
         if place.root is not None:
             with place.root.opened(place.names, budget.source) as opened:
-                if os.path.isdir(f"/proc/self/fd/{opened}"):
+                if stat.S_ISDIR(os.fstat(opened).st_mode):
                     copy_folder(opened, into / "tables", budget)
                     return into / "tables"
                 copy_file(opened, into / "source", budget)
