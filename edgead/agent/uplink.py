@@ -128,10 +128,7 @@ class Uplink:
     def sync(self, command: Command) -> None:
         """``sync``: now, whatever the schedule."""
         self._need_cloud()
-        if self._syncing.running:
-            self._asked.append(command)
-        else:
-            self._next.append(command)
+        self._next.append(command)  # one that runs may have failed already at what is asked for
 
     def install(self, command: Command) -> None:
         """``model-install``: one model, whatever its share; what was rejected of it gets another chance."""
@@ -174,6 +171,8 @@ class Uplink:
 
     def _is_due(self, now_s: float) -> bool:
         uplink = self._config.uplink
+        if self._delivered.state == "more":
+            return True
         if self._unreachable:
             interval = min(uplink.interval, RETRY_NS)
             uplink = replace(uplink, interval=interval, jitter=min(uplink.jitter, interval))
@@ -186,6 +185,7 @@ class Uplink:
         only = self._next[0].model if self._next else ""
         self._asked = [command for command in self._next if command.model == only]
         self._next = [command for command in self._next if command.model != only]
+        self._delivered = Delivered(state="done")
         introduce()
         problem = self._syncing.start(Order(config=self._config, only=only, activate=self.rollout is None))
         if problem:
@@ -218,10 +218,12 @@ class Uplink:
                 any(each.name == command.model for each in taken) or self._on_trial(command)
             ):
                 self._waiting.setdefault(command.model, []).append(command)
-            elif said.state in ("current", "offered", "installed"):
-                self._end(command, "successful", said.detail or said.state)
-            else:
+            elif said.state not in ("current", "offered", "installed"):
                 self._end(command, "failed", f"{said.state}: {said.detail}")
+            elif self._delivered.state not in ("done", "more"):
+                self._end(command, "failed", f"{said.detail}; records not sent: {self._delivered.reason}")
+            else:
+                self._end(command, "successful", said.detail or said.state)
         for each in taken:
             if each.state == "installed":
                 reason = "the first of its name"

@@ -33,7 +33,6 @@ log = logging.getLogger("edgead")
 
 #: Below the state directory; the windows of readings lie in `DATA` below it, one folder a device.
 FOLDER, DATA = "server/fleet", "data"
-KINDS = ("event", "update", "health", "info", "data")
 #: Bytes of a batch after it was uncompressed, its lines, and bytes of one line.
 MAX_BATCH_BYTES, MAX_LINES, MAX_LINE_BYTES = 16 * 2**20, 5000, 2**20
 #: Readings kept of one series, and in one record.
@@ -53,19 +52,47 @@ class _Line(msgspec.Struct):
     record: msgspec.Raw
 
 
-class _Key(msgspec.Struct):
-    """What tells a record from the others of its kind."""
+class _Moment(msgspec.Struct):
+    """``info`` and ``health``: one a moment."""
 
     ts: int
-    id: str = ""
-    series: str = ""
-    event: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"//{self.ts}"
 
 
-class _Readings(msgspec.Struct):
+class _Happening(_Moment):
+    """``event`` and ``update``: things that happen to something."""
+
+    id: str
+    event: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.id}/{self.event}/{self.ts}"
+
+
+class _Readings(_Moment):
+    """``data``: a window of a series."""
+
     series: str
     times_us: list[int]
     values: list[float | None]
+
+    @property
+    def key(self) -> str:
+        return f"{self.series}//{self.ts}"
+
+
+_FORMS: dict[str, type[_Moment]] = {
+    "event": _Happening,
+    "update": _Happening,
+    "health": _Moment,
+    "info": _Moment,
+    "data": _Readings,
+}
+KINDS = tuple(_FORMS)
 
 
 class Batch(msgspec.Struct):
@@ -116,16 +143,15 @@ def _take_line(line: _Line, batch: Batch) -> None:
     if not (0 < line.seq < 2**63 and abs(line.created) < 2**53):
         raise ValueError("seq, created: out of range")
     record = msgspec.json.decode(line.record)  # all of it: what is kept will be told to others
-    told = msgspec.convert(record, _Key)
-    key = f"{told.id or told.series}/{told.event}/{told.ts}"
-    if len(key) > MAX_KEY_CHARS:
+    told = msgspec.convert(record, _FORMS[line.kind])
+    if len(told.key) > MAX_KEY_CHARS:
         raise ValueError(f"id, series, event: expected at most {MAX_KEY_CHARS} characters")
-    if line.kind == "data":
-        batch.windows[len(batch.records)] = _window(msgspec.convert(record, _Readings))
+    if isinstance(told, _Readings):
+        batch.windows[len(batch.records)] = _window(told)
     batch.records.append(
         FleetRecord(
             kind=line.kind,
-            key=key,
+            key=told.key,
             seq=line.seq,
             created_ms=line.created,
             replay=line.replay,

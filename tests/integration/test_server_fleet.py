@@ -63,7 +63,9 @@ def listed(server: ServerProcess, device: str) -> list[dict[str, Any]]:
 
 
 def test_records_are_taken_in_order_and_listed_for_clients(server: ServerProcess, device: str) -> None:
-    answer = send(server, [line(1), line(2, replay=True), line(3, "health", state="ok", reasons=[])], device)
+    answer = send(
+        server, [line(1), line(2, replay=True), line(3, "health", state="ok", reasons=[], series=24)], device
+    )
     assert (answer.status, answer.json()) == (200, {"accepted": 3, "known": 0, "refused": []})
     found = records(server, device)
     assert [(each["seq"], each["kind"], each["replay"]) for each in found] == [
