@@ -38,6 +38,8 @@ MAX_STEP = 100_000
 #: Roots taken in one refresh; a device that slept longer goes on at its next one.
 MAX_ROOTS = 64
 MAX_TARGETS_BYTES = 5_000_000
+#: What signed nonsense (a stolen key signs anything) makes of code that trusts its types.
+_ODD = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 _ENDED = re.compile(r"(root|timestamp|snapshot|targets)\b")
 
 
@@ -100,8 +102,8 @@ class Session:
                     bootstrap=self.trust.root.encode(),
                 )
                 self._updater.refresh()
-            new = self._taken()
-            self._check(new)
+                new = self._taken()
+                self._check(new)
         except (Refused, Unreachable):
             self._keep_root()
             raise
@@ -229,7 +231,7 @@ class Session:
             raise UplinkError(
                 f"{error.filename or self._work} cannot be written: {error.strerror}"
             ) from error
-        except (RepositoryError, DeserializationError, ValueError) as error:
+        except (RepositoryError, DeserializationError, *_ODD) as error:
             reason = _target_reason(error) if target else self._reason(error)
             ended = _ENDED.search(str(error)) if isinstance(error, ExpiredMetadataError) else None
             file = target or (f"{ended[1]}.json" if ended else self._fetcher.role)

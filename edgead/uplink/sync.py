@@ -5,8 +5,8 @@ target is asked for; a package is on the shelf before the record says so, and on
 """
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol
@@ -24,7 +24,7 @@ from edgead.uplink.fetch import Fetcher
 from edgead.uplink.reasons import Refusal, Refused, Unreachable
 from edgead.uplink.record import LEFT_TOLD, RETRY_S, State, Taken, read_record, write_record
 from edgead.uplink.refresh import Session
-from edgead.uplink.release import Device, Release, chosen, not_for, read_release
+from edgead.uplink.release import TARGET, Device, Release, chosen, not_for, read_release
 from edgead.uplink.signed import show
 from edgead.uplink.sources import FolderSource, Source, WebSource
 from edgead.uplink.trust import Trust, load_trust, save_trust
@@ -42,6 +42,8 @@ class _Waiting(Protocol):
     def name(self) -> str: ...
     @property
     def id(self) -> str: ...
+    @property
+    def note(self) -> str: ...
 
 
 class Shelf(Protocol):
@@ -55,6 +57,9 @@ class Shelf(Protocol):
 
     def accept(self, name: str, identity: str) -> object:
         """Make what waits active."""
+
+    def reject(self, name: str, identity: str, reason: str, *, at_ns: int = 0) -> None:
+        """Forget what waits, and do not take it again."""
 
     def rejections(self, name: str) -> Sequence[object]:
         """What this device turned down."""
@@ -169,15 +174,22 @@ def run_sync(
     """
     if source is None and not config.models_url:
         raise UplinkError("no address: [uplink] url or repository in the configuration, or --from DIR")
-    web = None if source is not None else Web(config)
-    where: Source = FolderSource(source) if source is not None else WebSource(web, config.models_url)  # type: ignore[arg-type]
+    with alone(folder_in(state_dir)):
+        sync = _Sync(config, shelf, device, state_dir, activate, only, fragments, now, progress)
+        return sync.run(source, refresh_s)
+
+
+@contextmanager
+def _opened(config: UplinkConfig, folder: Path | None) -> Iterator[Source]:
+    """The repository, and its connections closed afterwards."""
+    if folder is not None:
+        yield FolderSource(folder)
+        return
+    web = Web(config)
     try:
-        with alone(folder_in(state_dir)):
-            sync = _Sync(config, shelf, device, state_dir, activate, only, fragments, now, progress)
-            return sync.run(where, str(source or config.models_url), refresh_s)
+        yield WebSource(web, config.models_url)
     finally:
-        if web is not None:
-            web.close()
+        web.close()
 
 
 class _Sync:
@@ -210,13 +222,19 @@ class _Sync:
         self._taken: list[Taken] = []
         self._refused: list[Refusal] = []
         self._unreachable = ""
+        self._requests = self._received = 0
 
-    def run(self, source: Source, where: str, refresh_s: float) -> SyncOutcome:
+    def run(self, folder: Path | None, refresh_s: float) -> SyncOutcome:
         """All steps; the record tells how they ended, whatever happens."""
         began = time.monotonic()
+        where = str(folder or self._config.models_url)
         self._record = replace(self._record, attempt_ms=self._now_ms(), source=where)
         try:
-            self._steps(source, refresh_s)
+            with _opened(self._config, folder) as source:
+                try:
+                    self._steps(source, refresh_s)
+                finally:
+                    self._requests, self._received = source.requests, source.received
         except Refused as error:
             self._refuse(error)
         except Unreachable as error:
@@ -234,8 +252,8 @@ class _Sync:
             refused=self._refused,
             expired=any(end <= show(self._clock()) for end in self._record.ends.values()),
             versions=self._record.versions,
-            requests=source.requests,
-            received=source.received,
+            requests=self._requests,
+            received=self._received,
             took_s=round(time.monotonic() - began, 3),
         )
 
@@ -267,6 +285,7 @@ class _Sync:
             else:
                 self._refused.append(replace(read, at_ms=self._now_ms()))
         self._leave(releases)
+        self._withdraw({release.target for release in releases})
         wanted = chosen(releases, self._device, usable=self._usable, only=self._only)
         pending = []
         for release in wanted:
@@ -296,6 +315,17 @@ class _Sync:
             told = [f"{each.title}: {reason}" for each, reason in named]
             target = named[0][0].target if named else ""
             raise Refused("not-for-us", "; ".join(told) or f"no release is called {self._only}", target)
+
+    def _withdraw(self, released: set[str]) -> None:
+        """What waits for the agent and was taken back meanwhile must not become active."""
+        for one in self._shelf.candidates():
+            if TARGET.fullmatch(one.note) and one.note not in released:
+                try:
+                    self._shelf.reject(
+                        one.name, one.id, "taken back by the publisher", at_ns=self._now_ms() * 10**6
+                    )
+                except ModelPackageError as error:
+                    raise UplinkError(str(error)) from error
 
     def _usable(self, release: Release) -> bool:
         """Whether this device has not turned a release down before."""

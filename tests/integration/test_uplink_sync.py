@@ -117,6 +117,28 @@ def test_a_revoked_release_gives_way_to_the_one_before(vendor: Vendor, device: G
     assert device.active() == first.terms.id
 
 
+def test_what_waits_and_is_revoked_does_not_become_active(vendor: Vendor, device: Gateway):
+    first = vendor.add(packages.PUMP)
+    device.sync(vendor.repo)
+    bad = vendor.add(packages.variant(1))
+    device.sync(vendor.repo, activate=False)
+    device.shelf.propose(
+        packages.with_manifest(lambda manifest: manifest.update(name="press")), note="by hand"
+    )
+    vendor.publisher.revoke(bad.target)
+    assert device.sync(vendor.repo, activate=False).state == "current"
+    assert (device.active(), device.shelf.candidates()) == (first.terms.id, [])
+    assert device.shelf.rejections("pump")[0].reason == "taken back by the publisher"
+
+
+def test_an_unusable_certificate_is_told_by_status(vendor: Vendor, tmp_path: Path):
+    (tmp_path / "ca.pem").write_text("hello")
+    device = Gateway(tmp_path / "state", vendor.first_root, ca=str(tmp_path / "ca.pem"))
+    with pytest.raises(UplinkError, match="no usable certificate"):
+        device.sync("https://127.0.0.1:9/")
+    assert "no usable certificate" in read_record(device.folder).troubles(time.time())[0]
+
+
 def test_a_rollout_that_grows_reaches_the_device(vendor: Vendor, tmp_path: Path):
     vendor.add(packages.PUMP)
     gateways = [

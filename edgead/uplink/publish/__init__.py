@@ -4,8 +4,9 @@ Who may sign what is in the root; root and targets keys are offline (a stick, a 
 where the repository is served from.  docs/operations.md has the ceremony.
 """
 
+from edgead.uplink.publish.current import KeyState, RepositoryStatus, RoleStatus
 from edgead.uplink.publish.keys import Keyring, passphrases_from, read_public
-from edgead.uplink.publish.publisher import KeyState, Publisher, RepositoryStatus, RoleStatus, create
+from edgead.uplink.publish.publisher import Publisher, create
 
 __all__ = [
     "KeyState",

@@ -9,15 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Key, Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from edgead.errors import UplinkError
 from edgead.package import open_package
+from edgead.uplink.publish.current import (
+    Current,
+    KeyState,
+    RepositoryStatus,
+    RoleStatus,
+    behind,
+    find,
+    releases_of,
+    verifies,
+)
 from edgead.uplink.publish.files import held
 from edgead.uplink.publish.keys import Keyring
 from edgead.uplink.publish.repository import Repository
-from edgead.uplink.release import ALL_PPM, NAME, Release, Terms, read_release
+from edgead.uplink.release import ALL_PPM, NAME, Release, Terms
 from edgead.uplink.signed import DAYS, LASTS, ROLES, SIGNED_AT, show, signed_at
 
 #: Roles whose keys stay offline.
@@ -26,61 +35,6 @@ OFFLINE = ("root", "targets")
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-class KeyState(msgspec.Struct, frozen=True):
-    """A key of a role, and whether its private half can be reached now."""
-
-    id: str
-    here: bool
-
-
-class RoleStatus(msgspec.Struct, frozen=True):
-    """One role of the repository.
-
-    Attributes
-    ----------
-    name : str
-    version : int
-    expires : str
-        ISO 8601 UTC.
-    days_left : float
-    threshold : int
-    keys : list of KeyState
-    """
-
-    name: str
-    version: int
-    expires: str
-    days_left: float
-    threshold: int
-    keys: list[KeyState]
-
-
-class RepositoryStatus(msgspec.Struct, frozen=True):
-    """A look at a repository.
-
-    Attributes
-    ----------
-    roles : list of RoleStatus
-    releases : list of Release
-        Newest first.
-    notes : list of str
-        What should be done soon.
-    """
-
-    roles: list[RoleStatus]
-    releases: list[Release]
-    notes: list[str]
-
-
-class _Current(msgspec.Struct):
-    """The repository as devices see it."""
-
-    root: Metadata[Root]
-    targets: Metadata[Targets]
-    snapshot: Metadata[Snapshot]
-    timestamp: Metadata[Timestamp]
 
 
 def create(
@@ -233,7 +187,7 @@ class Publisher:
         """
         with held(self._folder):
             now = self._load()
-            release = _find(now, target)
+            release = find(now, target)
             terms = _offered(
                 release.terms,
                 release.terms.groups if groups is None else groups,
@@ -260,7 +214,7 @@ class Publisher:
         """
         with held(self._folder):
             now = self._load()
-            release = _find(now, target)
+            release = find(now, target)
             del now.targets.signed.targets[release.target]
             self._release(now, targets=True)
             return release
@@ -279,9 +233,9 @@ class Publisher:
         with held(self._folder):
             now = self._load()
             root = now.root.signed
-            targets, snapshot = (not _verifies(root, role, now) for role in ("targets", "snapshot"))
+            targets, snapshot = (not verifies(root, role, now) for role in ("targets", "snapshot"))
             half = timedelta(days=self._days(root, "snapshot") / 2)
-            snapshot = snapshot or _behind(now) or now.snapshot.signed.expires - self._now() < half
+            snapshot = snapshot or behind(now) or now.snapshot.signed.expires - self._now() < half
             self._release(now, targets=targets, snapshot=snapshot)
 
     def rotate(
@@ -343,37 +297,37 @@ class Publisher:
             roles.append(
                 RoleStatus(role, signed.version, show(signed.expires), round(left, 2), keys.threshold, states)
             )
-            if not _verifies(now.root.signed, role, now):
+            if not verifies(now.root.signed, role, now):
                 notes.append(
                     f"{role} is not signed by its keys: edgead publish refresh completes the rotation"
                 )
-            if role == "targets" and _behind(now):
+            if role == "targets" and behind(now):
                 notes.append(f"targets {signed.version} is signed but not released: edgead publish refresh")
             if left < self._days(now.root.signed, role) / 3:
                 notes.append(
                     f"{role} {'has ended' if left < 0 else 'ends'} on {show(signed.expires)}: {_remedy(role)}"
                 )
-        releases = sorted(_releases(now), key=lambda release: -release.terms.release)
+        releases = sorted(releases_of(now), key=lambda release: -release.terms.release)
         return RepositoryStatus(roles, releases, notes)
 
     def _begin(self, root: Root) -> None:
         """First metadata of a repository."""
-        first = _Current(Metadata(root), Metadata(Targets()), Metadata(Snapshot()), Metadata(Timestamp()))
+        first = Current(Metadata(root), Metadata(Targets()), Metadata(Snapshot()), Metadata(Timestamp()))
         for role in ("targets", "snapshot", "timestamp"):
             self._signers(root, role)
         data = self._sign(root, first.root)
         self._write_down(first, (root,), ("targets", "snapshot", "timestamp"))
         self._repository.write(first.root, data)
 
-    def _load(self) -> _Current:
+    def _load(self) -> Current:
         repository = self._repository
         root, timestamp = repository.root(), repository.timestamp()
         snapshot = repository.snapshot(timestamp.signed.snapshot_meta.version)
         released = snapshot.signed.meta["targets.json"].version
-        now = _Current(root, repository.targets(released), snapshot, timestamp)
+        now = Current(root, repository.targets(released), snapshot, timestamp)
         for version in repository.targets_versions(above=released):  # signed elsewhere, not released yet
-            newer = _Current(root, repository.targets(version), snapshot, timestamp)
-            now = newer if _verifies(root.signed, "targets", newer) else now
+            newer = Current(root, repository.targets(version), snapshot, timestamp)
+            now = newer if verifies(root.signed, "targets", newer) else now
         latest = max(
             filter(None, (signed_at(getattr(now, role).signed) for role in ROLES)), default=self._now()
         )
@@ -384,7 +338,7 @@ class Publisher:
             )
         return now
 
-    def _release(self, now: _Current, *, targets: bool = False, snapshot: bool = True) -> None:
+    def _release(self, now: Current, *, targets: bool = False, snapshot: bool = True) -> None:
         """Sign anew what changed and what names it; without online keys, the targets alone."""
         if targets and not all(self._reachable(now.root.signed, role) for role in ("snapshot", "timestamp")):
             now.targets.signed.version += 1
@@ -399,7 +353,7 @@ class Publisher:
             getattr(now, role).signed.version += 1
         self._write_down(now, (now.root.signed,), roles)
 
-    def _sign_over(self, now: _Current, old: Root, new: Root, role: str) -> None:
+    def _sign_over(self, now: Current, old: Root, new: Root, role: str) -> None:
         """From one root to the next: what it changes is signed for both, then the root appears, then the rest."""
         metadata = Metadata(new)
         data = self._sign(new, metadata, also=old)
@@ -418,7 +372,7 @@ class Publisher:
         if below and not both:
             self._write_down(now, (new,), below)
 
-    def _write_down(self, now: _Current, roots: Sequence[Root], roles: Sequence[str]) -> None:
+    def _write_down(self, now: Current, roots: Sequence[Root], roles: Sequence[str]) -> None:
         """Sign and write these roles in the order that keeps the repository valid, each naming the one before."""
         if "targets" in roles:
             data = self._sign(roots[-1], now.targets, also=roots[0])
@@ -470,20 +424,6 @@ class Publisher:
 
 def _named(version: int, data: bytes) -> MetaFile:
     return MetaFile(version, len(data), {"sha256": hashlib.sha256(data).hexdigest()})
-
-
-def _verifies(root: Root, role: str, now: _Current) -> bool:
-    metadata: Metadata[Any] = getattr(now, role)
-    try:
-        root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
-    except RepositoryError:
-        return False
-    return True
-
-
-def _behind(now: _Current) -> bool:
-    """Whether there are targets that no snapshot names yet."""
-    return now.snapshot.signed.meta["targets.json"].version < now.targets.signed.version
 
 
 def _check_role(root: Root, role: str) -> None:
@@ -550,26 +490,6 @@ def _offered(terms: Terms, groups: Iterable[str], share: float) -> Terms:
             f"share {share:g}: expected more than 0 % and at most 100 %; revoke takes a release back"
         )
     return msgspec.structs.replace(terms, groups=groups, share_ppm=max(1, round(share * ALL_PPM)))
-
-
-def _releases(now: _Current) -> list[Release]:
-    read = [
-        read_release(path, file.length, file.hashes.get("sha256", ""), file.custom)
-        for path, file in now.targets.signed.targets.items()
-    ]
-    return [each for each in read if isinstance(each, Release)]
-
-
-def _find(now: _Current, key: str) -> Release:
-    """The release of this path, id or beginning of an id, name and version, or name."""
-    releases = _releases(now)
-    found = [each for each in releases if key == each.target]
-    found = found or [each for each in releases if key in (each.title, each.terms.name)]
-    found = found or [each for each in releases if len(key) >= 4 and each.terms.id.startswith(key)]
-    if len(found) != 1:
-        known = ", ".join(each.target for each in found or releases) or "none"
-        raise UplinkError(f"{key!r}: {'more than one release' if found else 'no release'}; there is {known}")
-    return found[0]
 
 
 def _remedy(role: str) -> str:
