@@ -44,11 +44,17 @@ class Keys:
         self._next_look = 0.0
         self._seen = _stamp(path)
         self._keys = read_keys(path) if path else []
+        self._count = len(self.clients)
 
     @property
     def needed(self) -> bool:
         """Whether a caller needs a key."""
         return self._path is not None
+
+    @property
+    def count(self) -> int:
+        """How many clients have keys."""
+        return self._count
 
     @property
     def clients(self) -> list[str]:
@@ -76,6 +82,7 @@ class Keys:
         self._seen = _stamp(self._path)
         try:
             self._keys = read_keys(self._path)
+            self._count = len(self.clients)
         except ConfigError as error:
             return "; ".join(error.mistakes)
         return ""

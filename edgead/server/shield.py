@@ -66,6 +66,7 @@ class Shield:
         self._context = context
         self._settings = context.settings
         self._buffered = 0
+        self._used: dict[str, list[int]] = {}
         self._calls: OrderedDict[str, list[float]] = OrderedDict()
         context.measures.in_flight.set_function(lambda: self._context.in_flight)
         context.measures.buffered.set_function(lambda: self._buffered)
@@ -83,12 +84,12 @@ class Shield:
             await self._answered(scope, body, answer)
         finally:
             self._context.in_flight -= 1
-            self._buffered -= body.size
+            self._give_back(body)
             self._count(scope, answer.status, time.perf_counter() - started)
 
     async def _answered(self, scope: Scope, body: "_Body", answer: "_Answer") -> None:
         try:
-            self._admit(scope)
+            self._admit(scope, body)
             await self._app(scope, body.receive, answer.send)
         except HttpError as error:
             await self._refuse(error, scope, body, answer)
@@ -111,17 +112,21 @@ class Shield:
 
     # ------------------------------------------------------------ before the route
 
-    def _admit(self, scope: Scope) -> None:
+    def _admit(self, scope: Scope, body: "_Body") -> None:
         """Normalize the path; refuse whoever must not come in."""
         path = scope["path"] = _usual(scope["path"])
         headers = dict(scope["headers"])
         self._check_origin(headers)
-        scope["state"]["client"] = client = self._client(path, headers)
+        client = self._client(path, headers)
+        scope["state"]["client"] = body.client = client
+        use = self._used.setdefault(client, [0, 0])
+        use[0] += 1
         if path in PROBES:
             return
         if self._context.stopping:
             raise self._refused("stopping", busy("the server is stopping"))
-        if self._context.in_flight > self._settings.max_requests:
+        most = self._settings.max_requests
+        if self._context.in_flight > most or use[0] > self._share(most):
             raise self._refused("requests", busy("too many requests at a time"))
         if self._settings.calls_per_minute and path.startswith(GUARDED):
             self._check_rate(client)
@@ -170,17 +175,33 @@ class Shield:
 
     # ------------------------------------------------------------ the body
 
-    def take(self, count: int) -> None:
+    def take(self, client: str, count: int) -> None:
         """Account for bytes of a body.
 
         Raises
         ------
         GatewayError
-            429, if all bodies together are larger than `max_buffered`.
+            429, if all bodies together are larger than `max_buffered`, or those of one client than its share.
         """
         self._buffered += count
-        if self._buffered > self._settings.max_buffered:
+        use, most = self._used[client], self._settings.max_buffered
+        use[1] += count
+        if self._buffered > most or use[1] > self._share(most):
             raise self._refused("memory", busy("too many bytes of requests at a time"))
+
+    def _give_back(self, body: "_Body") -> None:
+        """What a request used is free again; a client without any request is forgotten."""
+        self._buffered -= body.size
+        if body.client is not None:
+            use = self._used[body.client]
+            use[0] -= 1
+            use[1] -= body.size
+            if use[0] == 0:
+                del self._used[body.client]
+
+    def _share(self, most: int) -> int:
+        """What one client may use of a bound: where there are others, three quarters, so that they are let in."""
+        return most if self._context.keys.count < 2 else max(1, most * 3 // 4)
 
     @property
     def read_s(self) -> float:
@@ -213,6 +234,7 @@ class _Body:
         self._deadline = 0.0
         self._whole = False
         self.size = 0
+        self.client: str | None = None
 
     async def receive(self) -> Message:
         if self._whole:
@@ -231,7 +253,8 @@ class _Body:
         count = len(message.get("body", b""))
         self.size += count
         self._whole = not message.get("more_body", False)
-        self._shield.take(count)
+        assert self.client is not None  # routes read bodies of those who were let in
+        self._shield.take(self.client, count)
         return message
 
     async def drained(self, scope: Scope) -> bool:
