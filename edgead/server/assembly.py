@@ -28,6 +28,7 @@ def prepare_jobs(context: ServerContext) -> None:
 
     async def start() -> None:
         context.jobs = await asyncio.to_thread(make_jobs, context.settings)
+        context.at_stop.append(stop)
         await asyncio.to_thread(context.jobs.start)
         context.problems["jobs"] = lambda: context.jobs.problem
 
@@ -36,7 +37,6 @@ def prepare_jobs(context: ServerContext) -> None:
 
     context.measures.registry.register(_Counts(context))
     context.at_start.append(start)
-    context.at_stop.append(stop)
 
 
 class _Counts(Collector):

@@ -323,7 +323,8 @@ def _prepare(context: ServerContext) -> Callable[[], Fleet]:
         kept.append(Fleet(store, folder / DATA, context.settings.device_records))
 
     async def stop() -> None:
-        kept.pop().store.close()
+        if kept:  # the start may have ended before it came to this
+            kept.pop().store.close()
 
     context.at_start.append(start)
     context.at_stop.append(stop)

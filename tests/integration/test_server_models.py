@@ -1,5 +1,8 @@
 """Models and detections of a real server: clients, quotas, deletion, restarts, limits, previews, installed packages."""
 
+import os
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -313,3 +316,32 @@ def test_a_file_beyond_the_limit_is_refused_at_once(trained: tuple[ModelServer, 
     body = {"dataSource": "huge.csv", "startTime": stamp(0), "endTime": stamp(1)}
     refused = server.v11("POST", f"models/{model}:detect-batch", body)
     assert (refused.status, refused.code) == (413, "InvalidFileSize")
+
+
+def test_what_keeps_jobs_from_starting_is_told_and_ends_the_server(
+    trained: tuple[ModelServer, str], tmp_path: Path
+):
+    server, _ = trained
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / "sitecustomize.py").write_text("import sys\nsys.modules['distributed'] = None\n")
+    starts = [
+        (["--state-dir", str(server.state)], "in use by another edgead", str(ROOT)),
+        (
+            ["--state-dir", str(tmp_path), "--scheduler", "tcp://127.0.0.1:1"],
+            "edgead[fleet]",
+            f"{without}:{ROOT}",
+        ),
+    ]
+    for arguments, words, path in starts:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgead", "serve", "--port", "0", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": path},
+            check=False,
+        )
+        assert done.returncode in (1, 2)
+        assert done.stderr.startswith("edgead: error: ")
+        assert words in done.stderr
