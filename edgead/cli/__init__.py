@@ -20,6 +20,8 @@ from edgead.cli.train import train
 from edgead.cli.why import why
 from edgead.errors import ConfigError, EdgeADError, InvalidInput
 
+#: Modules of the extra that `sync` and `publish` need.
+UPLINK_EXTRA = ("tuf", "securesystemslib", "cryptography", "urllib3")
 #: Exit codes: wrong usage, config or input; failure of the outer world; interrupted (128 + SIGINT).
 WRONG, FAILED, INTERRUPTED = 2, 1, 130
 
@@ -70,6 +72,9 @@ def call(arguments: Sequence[str]) -> int:
     except EdgeADError as error:
         return _fail(FAILED, str(error))
     except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module in UPLINK_EXTRA:
+            return _fail(WRONG, f"{module} is not installed: pip install 'edgead[uplink]'")
         if error.name != "edgead.native._kernel":
             raise
         return _fail(FAILED, "the C extension is not built: run `make build`, or install the package")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgead.cli import uplink
 from edgead.cli.options import config_option
 from edgead.cli.serve import describe_server
 
@@ -70,6 +71,7 @@ def _summary(config: "Config") -> list[str]:
         f"node     {config.node.id}, state in {config.node.state_dir}",
         f"broker   {mqtt.host}:{mqtt.port}{tls}, MQTT {mqtt.protocol}, topics {mqtt.topic_root}/{config.node.id}/...",
         f"http     {config.http.listen or 'none'}",
+        *uplink.summary_lines(config),
     ]
     if not config.series:
         return [*lines, "series   none: no [[series]] in the file"]
@@ -147,7 +149,7 @@ def _notes(config: "Config") -> list[str]:
         notes.append("not all of these series fit limits.memory_budget; those that come last are refused")
     notes += _group_notes(config)
     notes += _detector_notes(config)
-    notes += config.left_out
+    notes += uplink.notes(config)
     named = sum(len(block.values) for block in config.series if _is_literal(block))
     if named > config.limits.max_series:
         notes.append(

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 from edgead.cli import call
 from edgead.config import UplinkConfig, load
 from edgead.errors import ConfigError, UplinkError
+from edgead.store import Store, StoreLimits
 from edgead.uplink.disk import alone, folder_in
 from edgead.uplink.fragments import FragmentFolder
 from edgead.uplink.reasons import Refused
@@ -20,6 +24,8 @@ from edgead.uplink.trust import give_root
 from edgead.uplink.web import Web
 from tests import packages
 from tests.uplink import Gateway, Handler, RepositoryServer, Vendor
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -497,3 +503,57 @@ def test_status_of_a_repository(vendor: Vendor, capfd):
     assert call(["publish", "rollout", "mill", "--share", "20%", *where]) == 1
     assert call(["publish", "init", *where]) == 1
     assert "a repository already" in capfd.readouterr().err
+
+
+def test_check_and_status_tell_of_the_uplink(vendor: Vendor, tmp_path: Path, capfd):
+    config, state = tmp_path / "gw.toml", tmp_path / "state"
+    config.write_text(
+        f'[node]\nid = "gw1"\nstate_dir = "{state}"\n[uplink]\nrepository = "http://127.0.0.1:9/"\ngroup = "presses"\n'
+        '[[series]]\ntopic = "a/b"\n'
+    )
+    assert call(["check", "-c", str(config)]) == 0
+    out = capfd.readouterr().out
+    assert "uplink   http://127.0.0.1:9/ every 6h, group presses" in out
+    assert "note: no root of trust, so no model is taken" in out
+    Store.open(state, StoreLimits(), now_ns=1).close()
+    assert call(["status", "-c", str(config)]) == 0
+    assert "uplink  no sync yet" in capfd.readouterr().out
+    root = tmp_path / "root.json"
+    root.write_bytes(vendor.first_root)
+    digest = hashlib.sha256(vendor.first_root).hexdigest()
+    call(["sync", "-c", str(config), "--init-root", str(root), "--sha256", digest])
+    vendor.add(packages.PUMP)
+    vendor.add(packages.variant(1), groups=["mills"])
+    call(["sync", "-c", str(config), "--from", str(vendor.repo)])
+    vendor.edit("timestamp.json", lambda signed: signed.update(version=9))
+    call(["sync", "-c", str(config), "--from", str(vendor.repo)])
+    capfd.readouterr()
+    assert call(["check", "-c", str(config)]) == 0
+    assert "root of trust" not in capfd.readouterr().out
+    assert call(["status", "-c", str(config)]) == 0
+    out = capfd.readouterr().out
+    assert "trusts root 1, targets 3, snapshot 3, timestamp 3" in out
+    assert "uplink  refused" in out
+    assert "changed-bytes: timestamp.json" in out
+    assert "left alone: pump 1.0.1: for mills, and this device is in presses" in out
+    assert call(["status", "-c", str(config), "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)["uplink"]
+    assert (told["state"], told["refused"][0]["reason"], told["waiting"]) == ("refused", "changed-bytes", [])
+
+
+@pytest.mark.parametrize("command", [["sync", "-c", "FILE", "--once"], ["publish", "status", "--repo", "x"]])
+def test_without_the_extra_the_command_says_what_to_install(command: list[str], tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['tuf'] = None\n")
+    config = tmp_path / "gw.toml"
+    config.write_text(f'[node]\nstate_dir = "{tmp_path}"\n[[series]]\ntopic = "a/b"\n')
+    words = [str(config) if word == "FILE" else word for word in command]
+    done = subprocess.run(
+        [sys.executable, "-m", "edgead", *words],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "edgead: error: tuf is not installed: pip install 'edgead[uplink]'\n",
+    )
