@@ -126,7 +126,8 @@ def _listen(settings: ServerSettings) -> socket.socket:
     host = settings.host.strip("[]")
     try:
         found = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
+        # localhost has two addresses; old programs have 127.0.0.1 in their settings
+        family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
         # with the protocol named: asyncio asks for it before it turns Nagle's delay (40 ms an answer) off
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

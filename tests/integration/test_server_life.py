@@ -67,6 +67,13 @@ def test_other_machines_may_call_when_that_is_meant(tmp_path: Path):
         assert server.ask("POST", LAST, BODY, headers={"Host": "gateway7:5000"}).status == 200
 
 
+@pytest.mark.parametrize(("host", "url"), [("localhost", "http://127.0.0.1"), ("::1", "http://[::1]")])
+def test_it_listens_on_the_loopback_by_name_and_in_ipv6(tmp_path: Path, host: str, url: str):
+    with ServerProcess(tmp_path, ["--host", host]) as server:
+        server.url = f"{url}:{server.port}"
+        assert server.ask("POST", LAST, BODY).status == 200
+
+
 def test_what_the_container_was_started_with_is_taken(tmp_path: Path):
     environment = {"Eula": "accept", "Billing": "https://x.example", "ApiKey": "abc"}
     arguments = [
