@@ -60,6 +60,18 @@ def test_mistakes_of_the_start_are_one_line_each(tmp_path: Path):
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
 
 
+def test_a_missing_extra_is_named(tmp_path: Path):
+    code = "import sys; sys.modules['uvicorn'] = None; from edgead.cli import main; main(['serve'])"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "edgead: error: uvicorn is not installed: pip install 'edgead[server]'\n",
+    )
+
+
 def test_other_machines_may_call_when_that_is_meant(tmp_path: Path):
     with ServerProcess(tmp_path, ["--host", "0.0.0.0", "--without-keys"]) as server:
         server.url = f"http://127.0.0.1:{server.port}"
