@@ -74,7 +74,7 @@ def _renamed(node: Any, prefix: str, key: str = "") -> Any:
         if key == "$ref":
             folder, _, name = node.rpartition("/")
             return f"{folder}/{prefix}{name}"
-        return f"{prefix}{node}" if key == "operationId" else node
+        return prefix.replace(".", "_") + node if key == "operationId" else node
     named = key in ("definitions", "parameters")
     return {
         (prefix + name if named else name): _renamed(value, prefix, "" if named else name)
