@@ -30,7 +30,7 @@ _BACKLOG = 512
 
 
 def serve(settings: ServerSettings, *, ready: Callable[[str], None] | None = None) -> None:
-    """Answer until SIGTERM or SIGINT; SIGHUP reads the keys again.
+    """Answer until SIGTERM or SIGINT; SIGHUP reads keys and certificate again.
 
     Parameters
     ----------
@@ -44,6 +44,7 @@ def serve(settings: ServerSettings, *, ready: Callable[[str], None] | None = Non
     ConfigError, OuterWorldError
         Before anything was started.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before we listen must not end the process
     context = ServerContext.of(settings)
     tls = tls_context(settings)
     _make(settings.state)
@@ -109,12 +110,19 @@ def tls_context(settings: ServerSettings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if problem := _load_certificate(context, settings):
+        raise ConfigError([problem])
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, settings: ServerSettings) -> str:
+    """Use the certificate as its files are now; gives what is wrong with them ("" = nothing)."""
     try:
         context.load_cert_chain(settings.tls_cert, settings.tls_key, password=_no_password)
-    except (OSError, ssl.SSLError, ValueError) as error:
+    except (OSError, ValueError) as error:
         files = f"{settings.tls_cert}, {settings.tls_key}"
-        raise ConfigError([f"{files}: cannot be used as certificate and key ({error})"]) from None
-    return context
+        return f"{files}: cannot be used as certificate and key ({error})"
+    return ""
 
 
 def _no_password() -> str:
@@ -187,4 +195,11 @@ class _Server(uvicorn.Server):
         self.handle_exit(number, None)
 
     def _reload(self) -> None:
-        tell_reload(self._context.keys.reload(), self._context.keys.clients)
+        """Keys and certificate as their files are now; new connections get the new one."""
+        keys, tls = self._context.keys, self.config.ssl
+        if keys.needed:
+            tell_reload(keys.reload(), keys.clients)
+        if tls is not None and (problem := _load_certificate(tls, self._context.settings)):
+            log.error("the old certificate stays in use", extra={"fields": {"reason": problem}})
+        elif tls is not None:
+            log.info("certificate read again")

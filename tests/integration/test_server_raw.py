@@ -1,6 +1,7 @@
 """Requests as the clients of other languages write them, over TLS with a self-signed certificate."""
 
 import json
+import signal
 import ssl
 import time
 import uuid
@@ -194,6 +195,29 @@ def test_plain_http_on_the_tls_port_hurts_nobody(served):
     server, context, _ = served
     assert exchange(server.port, b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n") is None
     assert server.ask("GET", "/ready", context=context).status == 200
+
+
+def test_a_new_certificate_is_taken_on_sighup_and_a_bad_one_is_not(tmp_path):
+    cert, key = write_certificate(tmp_path)
+    with ServerProcess(tmp_path, ["--tls-cert", str(cert), "--tls-key", str(key)]) as server:
+        old = trusting(cert)
+        assert server.ask("GET", "/ready", context=old).status == 200
+
+        def hang_up(wanted):
+            server.process.send_signal(signal.SIGHUP)
+            until = time.monotonic() + 20
+            while wanted not in server.log.read_text():
+                assert time.monotonic() < until
+                time.sleep(0.05)
+
+        key.write_text("nothing")
+        hang_up("the old certificate stays in use")
+        assert server.ask("GET", "/ready", context=old).status == 200
+        write_certificate(tmp_path)
+        hang_up("certificate read again")
+        assert server.ask("GET", "/ready", context=trusting(cert)).status == 200
+        with pytest.raises(OSError, match="certificate verify failed"):
+            server.ask("GET", "/ready", context=old)
 
 
 def test_a_certificate_that_is_none_is_told_at_the_start(tmp_path):
