@@ -5,6 +5,7 @@ with them no protection against old metadata (docs/adr/0080).  Here the files li
 """
 
 import hashlib
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,10 @@ def load_trust(folder: Path, root_file: str) -> Trust:
         trust = msgspec.json.decode(stored, type=Trust)
         trust.parsed()
     except (msgspec.MsgspecError, UnicodeDecodeError, Refused):
-        return start  # damaged on disk: the root is begun with again, and the way from there is verified anew
+        # damaged on disk: set aside, and begun again with the root; the way from there is verified anew
+        with suppress(OSError):
+            (folder / TRUST).replace(folder / f"{TRUST}.corrupt")
+        return start
     if start.anchors[0] in trust.anchors:
         return trust
     # another root was put on this device: it counts, and what the old one vouched for counts where both do

@@ -229,6 +229,8 @@ def test_a_part_that_a_power_cut_spoiled_is_fetched_anew(state: Path, vendor: Ve
 def test_a_damaged_file_of_ours(file: str, content: bytes, state: Path, vendor: Vendor):
     (state / "uplink" / file).write_bytes(content)
     settled(state, vendor.repo)
+    aside = state / "uplink" / "trust.json.corrupt"
+    assert file != "trust.json" or aside.read_bytes() == content
 
 
 def run_command(

@@ -15,7 +15,7 @@ from tests.fault import uplink_worker as worker
 from tests.uplink import Gateway, RepositoryServer, Vendor
 
 SEED = 20261126
-COUNT = 1000 if os.environ.get("EDGEAD_SOAK") else 100
+COUNT = 1000 if os.environ.get("EDGEAD_SOAK") else 60
 ODD: list[Any] = [None, True, -1, 0, 2**70, 1.5, "", "x", "\0", "../..", [], {}, [[]], {"": {}}, "9" * 5000]
 
 

@@ -102,11 +102,11 @@ def test_freeze(tmp_path: Path):
 
 def test_freeze_of_a_device_that_had_it_all(tmp_path: Path):
     """The model keeps running on what has ended, and status says so."""
-    vendor = Vendor(tmp_path / "vendor", begun=-30 + 5 / 86_400)
+    vendor = Vendor(tmp_path / "vendor", begun=-30 + 4 / 86_400)
     release = vendor.add(packages.PUMP)
     device = Gateway(tmp_path / "state", vendor.first_root)
     device.sync(vendor.repo)
-    time.sleep(6)
+    time.sleep(4.5)
     outcome = refused(device, vendor.repo, "freeze")
     assert outcome.expired
     assert device.active() == release.terms.id

@@ -255,3 +255,8 @@ def test_status_tells_what_ends_soon(tmp_path: Path):
     assert len(notes) == 1
     assert notes[0].startswith("timestamp ends on")
     assert json.loads(vendor.metadata("timestamp.json").read_bytes())["signed"]["x-edgead-signed"]
+
+
+def test_two_publishers_at_a_time(vendor: Vendor):
+    with files.held(vendor.repo), pytest.raises(UplinkError, match="another edgead is changing it"):
+        vendor.add(packages.variant(1))
