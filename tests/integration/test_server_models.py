@@ -144,19 +144,6 @@ def test_a_job_beyond_its_limits_fails_with_the_reason(tmp_path: Path, settings:
     assert reason in error["message"]
 
 
-def test_results_expire(tmp_path: Path):
-    server = ModelServer(tmp_path, 'keep_results = "3s"')
-    write_table(server.data / "machine.csv", machine())
-    with server:
-        model = server.train()
-        server.wait(f"models/{model}")
-        result = server.detect(model)
-        server.wait(f"detect-batch/{result}")
-        time.sleep(3.0)
-        gone = server.v11("GET", f"detect-batch/{result}")
-        assert (gone.status, gone.code) == (404, "ResultNotExist")
-
-
 def test_a_batch_equals_the_last_row_of_each_window(trained: tuple[ModelServer, str]):
     server, model = trained
     result = server.detect(model, first=410, last=429)

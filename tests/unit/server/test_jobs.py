@@ -25,6 +25,7 @@ from tests.packages import PUMP
 BODY = {"dataSource": "a.csv", "startTime": "2021-01-01T00:00:00Z", "endTime": "2021-01-02T00:00:00Z"}
 STATE = VariableState("flow", 0.5, 3, 0, 10**9)
 ANSWER = encode_answer(Answer(("flow",), 28, (Row(0, 0.5),)))
+DAY_NS = 86_400 * 10**9
 Act = Callable[[orders.Order, Callable[[object], None], threading.Event], orders.Outcome | None]
 
 
@@ -62,6 +63,7 @@ def make(tmp_path: Path):
         start: bool = True,
         trainer: str = "some.module",
         meanwhile=lambda: None,
+        now_ns: Callable[[], int] = time.time_ns,
         **quotas: object,
     ) -> Jobs:
         for jobs in made:
@@ -76,6 +78,7 @@ def make(tmp_path: Path):
             work=tmp_path / "work",
             sources=SourceSettings(),
             trainer=trainer,
+            now_ns=now_ns,
         )
         if start:
             jobs.start()
@@ -196,6 +199,28 @@ def test_clients_take_turns(make):
         ended(jobs, model=model)
     clients = {package_name("", model): client for model, client in names.items()}
     assert [clients[name] for name in began] == ["a", "b", "c", "a", "a"]
+
+
+def test_results_live_as_long_as_was_said(make):
+    now = [10**18]
+    jobs = make(now_ns=lambda: now[0], keep_results_ns=7 * DAY_NS)
+    model = train(jobs)
+    ended(jobs, model=model)
+    result = jobs.detect("a", model, detect_request(BODY)).id
+    ended(jobs, result=result)
+    now[0] += 7 * DAY_NS
+    assert jobs.result("a", result).status == "READY"
+    now[0] += 1
+    with pytest.raises(InvalidInput, match="has expired") as caught:
+        jobs.result("a", result)
+    assert caught.value.code == "ResultNotExist"
+    assert jobs.model("a", model).status == "READY"
+    jobs = make(now_ns=lambda: now[0])  # the sweep at a start
+    until = time.monotonic() + 10
+    while jobs.store.result(result) is not None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert jobs.store.answer(result) is None
 
 
 def test_quotas_are_those_of_a_client(make):
