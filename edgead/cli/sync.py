@@ -89,7 +89,8 @@ def _once(config: "Config", source: Path | None, only: str) -> "SyncOutcome":
     from edgead.uplink.sync import run_sync
 
     state_dir = Path(config.node.state_dir)
-    return run_sync(
+    shown = sys.stderr.isatty()
+    outcome = run_sync(
         config.uplink,
         Shelf(state_dir / "models"),
         device=config.node.id,
@@ -98,8 +99,11 @@ def _once(config: "Config", source: Path | None, only: str) -> "SyncOutcome":
         source=source,
         only=only,
         fragments=FragmentFolder(Path(config.path), state_dir),
-        progress=_shown if sys.stderr.isatty() else lambda sentence: None,
+        progress=_shown if shown else lambda sentence: None,
     )
+    if shown:
+        _shown("")
+    return outcome
 
 
 def _shown(sentence: str) -> None:
