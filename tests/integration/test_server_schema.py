@@ -81,10 +81,8 @@ def test_every_answer_is_one_of_the_document(server):
         seen[response.status_code] += 1
         case.validate_response(response, checks=CHECKS)
 
-    def run(operation, strategy):
-        @settings(
-            max_examples=each_way, deadline=None, suppress_health_check=list(HealthCheck), database=None
-        )
+    def run(operation, strategy, count):
+        @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), database=None)
         @given(strategy)
         def go(case):
             judge(operation, case)
@@ -93,13 +91,14 @@ def test_every_answer_is_one_of_the_document(server):
 
     for operation in found:
         for generation in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-            run(operation, operation.as_strategy(generation_mode=generation))
+            run(operation, operation.as_strategy(generation_mode=generation), each_way)
+    rest = REQUESTS - sum(seen.values())  # calls without a body have few forms
     for operation in stateless:
         mode = next(mode for mode in TIMESERIES if f"/{mode}/" in operation.path)
         make = sensible(mode).map(
             lambda body, operation=operation: operation.Case(body=body, media_type="application/json")
         )
-        run(operation, make)
-    assert sum(seen.values()) >= REQUESTS * 0.8, seen
+        run(operation, make, rest // len(stateless) + 1)
+    assert sum(seen.values()) >= REQUESTS, seen
     assert seen[200] > 20, seen
     assert max(seen) < 500
