@@ -39,6 +39,7 @@ class Asked(NamedTuple):
     budget: float
     time: str | None
     interval: int | None
+    unit: tuple[str, ...]
     device: str
 
 
@@ -81,6 +82,12 @@ class Asked(NamedTuple):
 @click.option("--time", metavar="COLUMN", help="Column of the times of a table [found by name].")
 @click.option("--interval", type=DURATION, help="Spacing of the rows of a table without times.")
 @click.option(
+    "--unit",
+    multiple=True,
+    metavar="NAME=UNIT",
+    help="Unit of a variable, for people; repeat it for several.",
+)
+@click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
@@ -106,6 +113,7 @@ def train(context: click.Context, /, source: str | None, **given: Any) -> None:
     Examples:
       edgead train normal.csv --out pump.zip
       edgead train normal.csv --variables flow,pressure,current --window 120 --out pump.zip
+      edgead train normal.csv --unit flow=m3/h --unit pressure=bar --out pump.zip
       edgead train plant/ --start 2026-01-01T00:00:00Z --end 2026-02-01T00:00:00Z --out press.zip
       edgead detect today.csv --model pump.zip --plot today.png
       edgead train --univariate models/recipes/simulation.toml --out srcnn.zip
@@ -149,6 +157,9 @@ def _train(source: str, asked: Asked) -> None:
     out = Path(asked.out)
     check_folder(out)
     table = _table(source, asked, options)
+    strange = [name for name in options.units if name not in table.names]
+    if strange:
+        raise InvalidInput(f"--unit {strange[0]}: no such variable, expected one of {', '.join(table.names)}")
     created = now_iso()
     with epochs(asked.epochs) as tell:
         trained = run(table, options, created=created, progress=tell)
@@ -193,7 +204,16 @@ def _options(asked: Asked) -> "Options":
         budget=asked.budget / 1000.0,
         align=policy,
         device=asked.device,
+        units=dict(_units(asked.unit)),
     )
+
+
+def _units(given: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for each in given:
+        name, equals, unit = each.partition("=")
+        if not (name and equals and unit):
+            raise InvalidInput(f"--unit {each!r}: expected NAME=UNIT, as flow=m3/h")
+        yield name, unit
 
 
 def _table(source: str, asked: Asked, options: "Options") -> "Table":

@@ -189,7 +189,7 @@ def _hold_back(ops: TorchOps, layout: net.Layout, z: net.Array, settings: Settin
     linear, errors = _held_errors(ops, layout, z, settings)
     normal = fit.fit_errors(ops, layout, linear, errors)
     squares = net.error_squares(ops, layout, normal, ops.tensor(linear), ops.tensor(errors), rows)
-    parts = [ops.array(net.part_of(ops, square)) for square in squares]
+    parts = [ops.array(part) for part in net.error_parts(ops, squares)]
     return _Held(normal, level, shape, np.concatenate(parts + banks, 1))
 
 

@@ -4,7 +4,8 @@ A convolutional forecaster and two banks of normal windows judge the newest row 
 convolution over time, a pooling over time or a function of one row, so the same text judges one window (static
 shapes, on the device) or a whole table (calibration).  The past alone is read.
 
-Six parts look at a row, each a root mean square over variables and a few rows:
+Six parts look at a row, each a root mean square over variables and a few rows (``cross``: a power mean over
+variables, nearer to the greatest of them):
 
 ==========  =============================================================================================
 ``short``   forecast error over 5 rows (DeepAnT's idea, Munir et al. 2019, with a linear core)
@@ -35,6 +36,9 @@ PARTS = ("short", "long", "local", "cross", "level", "shape")
 CAPS = np.array([5.0, 5.0, 5.0, 3.0, 5.0, 2.0], np.float32)
 POWER = 3.0
 SHORT, SHAPE_ROWS = 5, 4
+#: Exponent of the mean of squares over variables in the part ``cross``: a broken correlation shows in one or two
+#: variables, and a plain mean dilutes them by the number of the others.
+CROSS_PEAK = 4.0
 #: A squared error of one variable counts at most this much (10 sigma).
 ERROR_CAP = 100.0
 #: Scaled values are clipped here before they reach the network.
@@ -392,6 +396,13 @@ def error_squares(
     ]
 
 
+def error_parts(ops: Ops, squares: list[Tensor]) -> list[Tensor]:
+    """The parts behind which `error_squares` are, each of shape (rows, 1)."""
+    *means, cross = squares
+    peak = ops.power(ops.mean(ops.power(cross, CROSS_PEAK), 1, keep=True), 0.5 / CROSS_PEAK)
+    return [*(part_of(ops, square) for square in means), peak]
+
+
 def part_of(ops: Ops, squares: Tensor) -> Tensor:
     """Root mean square over variables, shape (rows, 1)."""
     return ops.sqrt(ops.mean(squares, 1, keep=True))
@@ -441,7 +452,7 @@ def judge(ops: Ops, constants: Constants, z: Tensor) -> Outputs:
     rows = ops.length(z) - layout.window + 1
     linear, errors = forecast_errors(ops, layout, constants.forecast, z)
     squares = error_squares(ops, layout, constants.errors, linear, errors, rows)
-    parts = [part_of(ops, square) for square in squares]
+    parts = error_parts(ops, squares)
     recent = _tail(ops, z, rows + SHORT - 1 + layout.long - 1)
     level = bank_squares(ops, layout, constants.level, "level", level_features(ops, layout, recent))
     recent = _tail(ops, z, rows + SHAPE_ROWS - 1 + layout.spectrum - 1)

@@ -42,10 +42,26 @@ def test_a_table_becomes_a_package_and_a_few_words(
     normal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     out = tmp_path / "press.zip"
-    assert call(["train", str(normal), "--out", str(out), "--variables", "current,flow", *QUICK]) == 0
+    assert (
+        call(
+            [
+                "train",
+                str(normal),
+                "--out",
+                str(out),
+                "--variables",
+                "current,flow",
+                "--unit",
+                "flow=m3/h",
+                *QUICK,
+            ]
+        )
+        == 0
+    )
     manifest = read_package(out.read_bytes()).manifest
     assert (manifest.name, manifest.version, manifest.names) == ("press", "1.0.0", ("current", "flow"))
     assert (manifest.window, manifest.step_s) == (60, 1.0)
+    assert [variable.unit for variable in manifest.variables] == ["", "m3/h"]
     told = capsys.readouterr()
     assert "700 rows of 2 variables, 2023-11-14T22:13:20Z to 2023-11-14T22:24:59Z" in told.out
     assert "flow: 0.14 % of the rows filled" in told.out
@@ -93,6 +109,8 @@ REFUSED = {
     "odd name": (["--name", "../pump"], "--name '../pump': expected"),
     "odd version": (["--version", "new"], "--version 'new': expected three numbers"),
     "budget": (["--budget", "500"], "budget = 0.5"),
+    "odd unit": (["--unit", "flow"], "--unit 'flow': expected NAME=UNIT"),
+    "unit of none": (["--unit", "heat=K"], "--unit heat: no such variable, expected one of flow, "),
     "nothing there": (["--start", "1800000000"], "NoData: "),
 }
 
