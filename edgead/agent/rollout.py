@@ -150,9 +150,9 @@ class Rollout:
     def refresh(self, now_ns: int) -> None:
         """Look at the shelf: something new may wait there, or the first of a name may have become active."""
         self._take_unused(now_ns)
-        if any(map(self._is_behind, _names(self._config))):
+        if any(map(self._is_behind, names_of(self._config))):
             self._reload()
-        for name in _names(self._config):
+        for name in names_of(self._config):
             try:
                 self._refresh(name, now_ns)
             except ModelPackageError as error:
@@ -432,7 +432,7 @@ def settle_crashes(config: Config, shelf: "Shelf", now_ns: int) -> list[Update]:
     A process that ended with the machine is not counted: a power cut says nothing about a model.
     """
     updates: list[Update] = []
-    for name in sorted(_names(config)):
+    for name in sorted(names_of(config)):
         with suppress(ModelPackageError):  # what cannot be read or written now is no reason not to start
             watch = shelf.watch(name)
             if watch is None:
@@ -461,11 +461,11 @@ def _turn_down(shelf: "Shelf", name: str, identity: str, now_ns: int) -> Update:
 
 def uses_models(config: Config) -> bool:
     """Whether a group asks for an installed model."""
-    return bool(_names(config))
+    return bool(names_of(config))
 
 
-def _names(config: Config) -> set[str]:
-    """Names of installed models that groups ask for."""
+def names_of(config: Config) -> set[str]:
+    """Names of the installed models that groups ask for."""
     return {group.model for group in config.group if not group.model.endswith(".zip")}
 
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from edgead.agent.groups import MODELS
-from edgead.agent.rollout import Rollout, Update
+from edgead.agent.rollout import Rollout, Update, names_of
 from edgead.agent.sampling import Sampler
 from edgead.agent.saving import Saving
 from edgead.agent.syncing import Delivered, Order, Said, Syncing
@@ -64,7 +64,7 @@ class Uplink:
         self._syncing = Syncing()
         self._sampler: Sampler | None = None
         self._delivered = Delivered(state="done")
-        self._attempt_s = 0.0
+        self._attempt_s = self._since_s = 0.0
         self._unreachable = False
         self._asked: list[Command] = []  # commands that wait for the running process
         self._waiting: dict[str, list[Command]] = {}  # model -> installations that wait for its shadow run
@@ -114,6 +114,8 @@ class Uplink:
     def update(self, update: Update) -> None:
         """What became of a model."""
         self.put("update", msgspec.json.encode(update), urgent=True)
+        if update.event == "activated" and update.model not in names_of(self._config):
+            self._reload()  # a model of single series: it is taken with the configuration
         waiting = self._waiting.pop(update.model, [])
         if update.event == "offered":
             self._waiting[update.model] = waiting
@@ -176,8 +178,10 @@ class Uplink:
         if self._unreachable:
             interval = min(uplink.interval, RETRY_NS)
             uplink = replace(uplink, interval=interval, jitter=min(uplink.jitter, interval))
+        self._since_s = self._since_s or now_s
         last_s = max(self._attempt_s, self._record.attempt_ms / 1e3)
-        return next_due(uplink, self._config.node.id, last_s, now_s) <= now_s
+        since_s = self._since_s if last_s <= self._since_s else 0.0
+        return next_due(uplink, self._config.node.id, last_s, now_s, since_s=since_s) <= now_s
 
     def _start(self, now_ns: int, introduce: Callable[[], None]) -> None:
         """Start the process for the commands that wait, those of one model at a time, or because it is time."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgead.cli.options import config_option
+from edgead.cli.trials import trial_lines, trial_objects
 from edgead.cli.uplink import state_lines, state_object
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _print_text(config: "Config", view: "StoreView", engine: "Engine", problems:
         waiting += f", the oldest for {show_duration(age_s * 10**9)}"
     click.echo(f"spool   {waiting}, {spool.dropped} were dropped")
     click.echo(f"journal {view.journal_rows} entries ({show_size(view.journal_bytes)})")
-    for line in state_lines(config, time.time()):
+    for line in [*state_lines(config, time.time()), *trial_lines(config, view)]:
         click.echo(line)
     for notice in [*view.notices, *problems]:
         click.echo(f"note: {notice}")
@@ -157,6 +158,8 @@ def _print_json(config: "Config", view: "StoreView", engine: "Engine", problems:
         "spool": view.spool_stats(),
         "journal": {"entries": view.journal_rows, "bytes": view.journal_bytes},
         "uplink": state_object(config),
+        "outbox": view.outbox_stats(),
+        "models": trial_objects(config),
         "notices": [*view.notices, *problems],
     }
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(body)) + b"\n")

@@ -12,8 +12,11 @@ from edgead.bridge.inbox import Incoming
 from edgead.bridge.topics import Topics
 from edgead.cli import call
 from edgead.config import Config, load
+from edgead.registry.shelf import Shelf
 from edgead.simulate import PUMP, simulate
 from edgead.stream import Engine
+from edgead.uplink.reasons import Refusal
+from edgead.uplink.record import SyncRecord, write_record
 from tests import packages
 
 S = 10**9
@@ -153,3 +156,45 @@ def test_groups_are_shown_with_their_phase_and_what_is_off(config: Path, capfd):
     assert "group    pump1: 5 variables judged together by the model" in printed
     assert "note: group gone: off: " in printed
     device.saving.close()
+
+
+def uplink_of(config: Path) -> Path:
+    config.write_text('[uplink]\nurl = "http://127.0.0.1:9"\n' + CONFIG)
+    return config
+
+
+def test_the_uplink_is_shown_with_models_on_trial_and_what_was_turned_down(
+    config: Path, device: Device, capsys, tmp_path: Path
+):
+    shelf = Shelf(tmp_path / "state" / "models", trial=lambda data: None)
+    for number in (1, 2, 3):
+        shelf.propose(packages.variant(number))
+        if number == 2:
+            shelf.reject("pump", packages.id_of(2), "too many alarms: on 9 of 9 rows")
+    record = SyncRecord(
+        attempt_ms=1_700_000_000_000,
+        success_ms=1_600_000_000_000,
+        state="refused",
+        ends={"timestamp": "2024-01-01T00:00:00Z"},
+        refused=[Refusal("expired", "what was signed as timestamp ended", "", 1_700_000_000_000)],
+    )
+    (tmp_path / "state" / "uplink").mkdir()
+    write_record(tmp_path / "state", record)
+    device.saving.add_records([b"{}"] * 3)
+    device.saving.commit(START_NS)
+    assert call(["status", "-c", str(uplink_of(config))]) == 0
+    out = capsys.readouterr().out
+    assert "outbox  3 records (6 B) wait for the server, 0 were dropped" in out
+    assert "model   pump 1.0.1; 1.0.3 is tried" in out
+    assert "        turned down: 1.0.2: too many alarms: on 9 of 9 rows" in out
+    assert "expired: what was signed as timestamp ended" in out
+    assert call(["status", "-c", str(config), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["uplink"]["state"], told["outbox"]["rows"]) == ("refused", 3)
+    assert told["models"][0]["candidate"] == "1.0.3"
+    assert told["models"][0]["rejected"][0]["version"] == "1.0.2"
+
+
+def test_without_an_uplink_nothing_is_said_of_one(config: Path, device: Device, capsys):
+    assert call(["status", "-c", str(config)]) == 0
+    assert "\nuplink" not in capsys.readouterr().out
