@@ -38,8 +38,11 @@ class Outbox:
 
 def say(said: Said) -> None:
     """One line to the agent; when it is gone there is nobody to work for."""
-    sys.stdout.buffer.write(msgspec.json.encode(said) + b"\n")
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(msgspec.json.encode(said) + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os._exit(1)
 
 
 def forward(config: Config) -> Delivered:
