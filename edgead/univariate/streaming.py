@@ -227,7 +227,7 @@ _MAKERS: dict[str, Callable[[DetectorSettings], StreamingDetector]] = {
 }
 
 #: What ``default`` stands for, and what takes its place where that cannot be had.
-BEST, FALLBACK = "spectral-residual", "spectral-residual"
+BEST, FALLBACK = "srcnn", "spectral-residual"
 
 #: Names that `make_detector` takes.
 DETECTORS = ("default", *_MAKERS)
