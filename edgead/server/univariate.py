@@ -17,6 +17,8 @@ Mode = Literal["entire", "last", "changepoint"]
 #: severity and no imputing (the first preview of v1.1 changed nothing here).
 NEW, OLD = ("v1.1", "v1.1-preview.1"), ("v1.0", "v1.1-preview")
 
+#: What the service counted; nothing is billed here.
+_BILLED = "CognitiveServices.AnomalyDetector.DataPoints"
 
 #: A call with no other beside it is answered in the loop's own thread when its body is no larger (some 4000 points, a
 #: few milliseconds): handing it to another thread and back would cost more than it saves.
@@ -58,11 +60,8 @@ def _endpoints(context: ServerContext, *, old: bool) -> dict[Mode, Any]:
     return {"entire": detect_entire, "last": detect_last, "changepoint": detect_change_point}
 
 
-_BILLED = "CognitiveServices.AnomalyDetector.DataPoints"
-
-
 def _judge(mode: Mode, data: bytes, old: bool) -> tuple[bytes, int]:
-    """The answer to a body, and its number of points; runs in a thread."""
+    """The answer to a body, and its number of points; runs in a thread unless it is brief."""
     body = decode(data, rest.read_json)
     try:
         if old and isinstance(body, dict):
