@@ -8,12 +8,15 @@ import re
 import shutil
 import ssl
 import threading
+import time
+import types
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -36,6 +39,19 @@ Rule = Callable[["Handler"], None]
 def later(days: float) -> Callable[[], dt.datetime]:
     """A publisher's clock, off by so many days."""
     return lambda: dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+
+
+def passed(monkeypatch: pytest.MonkeyPatch, *, days: float) -> Callable[[], float]:
+    """Let days pass for the devices of this process: python-tuf reads its own clock, ours is handed over."""
+
+    class Later(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> Any:
+            return dt.datetime.now(tz) + dt.timedelta(days=days)
+
+    clock = types.SimpleNamespace(datetime=Later, timezone=dt.timezone)
+    monkeypatch.setattr("tuf.ngclient._internal.trusted_metadata_set.datetime", clock)
+    return lambda: time.time() + days * 86_400
 
 
 class Handler(BaseHTTPRequestHandler):

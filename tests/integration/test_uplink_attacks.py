@@ -13,7 +13,7 @@ from edgead.uplink.publish.publisher import _named
 from edgead.uplink.record import read_record
 from edgead.uplink.sync import SyncOutcome
 from tests import packages
-from tests.uplink import Authority, Gateway, Handler, RepositoryServer, Vendor
+from tests.uplink import Authority, Gateway, Handler, RepositoryServer, Vendor, passed
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -100,17 +100,20 @@ def test_freeze(tmp_path: Path):
         healed(device, server.url, vendor.publisher.status().releases[0].terms.id)
 
 
-def test_freeze_of_a_device_that_had_it_all(tmp_path: Path):
+def test_freeze_of_a_device_that_had_it_all(
+    vendor: Vendor, server: RepositoryServer, device: Gateway, monkeypatch: pytest.MonkeyPatch
+):
     """The model keeps running on what has ended, and status says so."""
-    vendor = Vendor(tmp_path / "vendor", begun=-30 + 4 / 86_400)
-    release = vendor.add(packages.PUMP)
-    device = Gateway(tmp_path / "state", vendor.first_root)
-    device.sync(vendor.repo)
-    time.sleep(4.5)
-    outcome = refused(device, vendor.repo, "freeze")
+    active = device.active()
+    now = passed(monkeypatch, days=31)
+    outcome = refused(device, server.url, "freeze", now=now)
+    assert outcome.refused[0].target == "timestamp.json"
     assert outcome.expired
-    assert device.active() == release.terms.id
-    assert any("keep running" in each for each in read_record(device.folder).troubles(time.time()))
+    assert device.active() == active
+    assert any("keep running" in each for each in read_record(device.folder).troubles(now()))
+    vendor.shift = 31
+    vendor.publisher.refresh()
+    assert device.sync(server.url, now=now).exit_code == 0
 
 
 def test_mix_and_match(vendor: Vendor, server: RepositoryServer, device: Gateway):
@@ -173,7 +176,7 @@ def test_slow_retrieval_of_metadata(way, server: RepositoryServer, device: Gatew
     server.rules[r"timestamp"] = way
     began = time.monotonic()
     refused(device, server.url, "slow", refresh_s=1.5)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_slow_retrieval_of_a_model_is_refused_and_resumed(
