@@ -193,14 +193,17 @@ def measure(server, empty, mode, n, calls):
     print(f"  overhead in processor time: {(cpus[2] - cpus[0]) / cpus[1]:.2f} of the empty route", flush=True)
     for clients in CLIENTS:
         rates, times = [], []
-        used, asked = server.cpu_s(), 0
+        used, asked, walls = server.cpu_s(), 0, 0.0
         for _ in range(ROUNDS):
             wall, each = asyncio.run(crowd(server.port, request, clients, max(clients, calls // ROUNDS)))
             rates.append(len(each) / wall)
             times += each
             asked += len(each)
+            walls += wall
+        used = server.cpu_s() - used
         shown(f"server, {clients} client{'s' * (clients > 1)}", times, statistics.median(rates))
-        print(f"    processor time of the server {1e3 * (server.cpu_s() - used) / asked:.2f} ms a call")
+        busy = f"{used / walls:.2f} of {os.cpu_count()} processors busy with it"
+        print(f"    processor time of the server {1e3 * used / asked:.2f} ms a call, {busy}")
 
 
 def main():
