@@ -150,7 +150,10 @@ class Shield:
         origin = headers.get(b"origin", b"")
         if not is_loopback(_host_name(host)):
             raise self._refused(
-                "host", GatewayError(403, "The Host header must name this machine, e.g. localhost.")
+                "host",
+                GatewayError(
+                    403, "The Host header must name this machine, e.g. localhost, where there are no keys."
+                ),
             )
         if origin and origin.rpartition(b"//")[2] != host:
             raise self._refused("origin", GatewayError(403, "Pages of other sites may not call this server."))
