@@ -7,7 +7,7 @@ the state for reading only: what it says is delivered, the agent deletes.
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -46,23 +46,36 @@ def say(said: Said) -> None:
 
 
 def forward(config: Config) -> Delivered:
-    """Send what waits to the server."""
+    """Send what waits to the server, and have the agent delete it."""
+    view = Store.read_only(Path(config.node.state_dir))
+    try:
+        return send(config, view, lambda seqs: say(Said(delivered=seqs)))
+    finally:
+        view.close()
+
+
+def send(config: Config, view: StoreView, delivered: Callable[[list[int]], None]) -> Delivered:
+    """Send what waits in an outbox to the server.
+
+    Parameters
+    ----------
+    config : Config
+        Server and device.
+    view : StoreView
+        Has the outbox.
+    delivered : callable
+        Takes the numbers of records that the server has.
+    """
     from edgead.uplink.disk import FOLDER
     from edgead.uplink.forward import Forwarder, poster
     from edgead.uplink.web import Web
 
-    state_dir = Path(config.node.state_dir)
-    web, view = Web(config.uplink), Store.read_only(state_dir)
+    web = Web(config.uplink)
     try:
-        forwarder = Forwarder(
-            Outbox(view),
-            poster(web, config.uplink.url, config.node.id),
-            state_dir / FOLDER,
-            lambda seqs: say(Said(delivered=seqs)),
-        )
+        post = poster(web, config.uplink.url, config.node.id)
+        forwarder = Forwarder(Outbox(view), post, Path(config.node.state_dir) / FOLDER, delivered)
         return msgspec.convert(forwarder.run(), Delivered, from_attributes=True)
     finally:
-        view.close()
         web.close()
 
 

@@ -90,20 +90,37 @@ def _once(config: "Config", source: Path | None, only: str) -> "SyncOutcome":
 
     state_dir = Path(config.node.state_dir)
     shown = sys.stderr.isatty()
+    alone = not _agent_runs(state_dir)
     outcome = run_sync(
         config.uplink,
         Shelf(state_dir / "models"),
         device=config.node.id,
         state_dir=state_dir,
-        activate=not _agent_runs(state_dir),
+        activate=alone,
         source=source,
         only=only,
         fragments=FragmentFolder(Path(config.path), state_dir),
         progress=_shown if shown else lambda sentence: None,
     )
+    if alone and source is None:
+        _send(config, outcome)
     if shown:
         _shown("")
     return outcome
+
+
+def _send(config: "Config", outcome: "SyncOutcome") -> None:
+    """Send what waits for the server; what cannot be sent now waits on."""
+    from edgead.agent.alone import send_alone
+    from edgead.errors import OuterWorldError
+
+    try:
+        sent = send_alone(config, outcome)
+    except OuterWorldError as error:
+        click.echo(f"edgead: records not sent: {error}", err=True)
+        return
+    if sent is not None and sent.state != "done":
+        click.echo(f"edgead: records not sent: {sent.reason}", err=True)
 
 
 def _shown(sentence: str) -> None:

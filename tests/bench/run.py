@@ -21,6 +21,7 @@ BENCHES: list[tuple[str, list[str], list[str]]] = [
     ("bench_cli.py", [], []),
     ("bench_server.py", [], ["--calls", "200"]),
     ("bench_uplink.py", [], ["--rounds", "2"]),
+    ("bench_uplink_agent.py", [], ["--rounds", "1"]),
     ("bench_multivariate.py", [], ["--rounds", "5", "--seeds", "10"]),
     ("accuracy.py", [], []),
 ]
