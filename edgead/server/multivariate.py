@@ -1,5 +1,6 @@
 """Models of many variables over HTTP: v1.1, and the preview versions' paths with their own shapes."""
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from edgead.errors import InvalidInput, ModelPackageError
+from edgead.errors import InvalidInput, ModelPackageError, StoreError
 from edgead.multivariate import align
 from edgead.server import documents, requests
 from edgead.server.answers import Answer, decode_answer
@@ -23,6 +24,8 @@ from edgead.server.shelf import InstalledModel, Loaded
 from edgead.server.wire import GatewayError, ServiceError, decode, json_response, read_body
 from edgead.server.work import judge_row, states_between
 from edgead.store.jobs import ModelRow, ResultRow
+
+log = logging.getLogger("edgead")
 
 #: HTTP status by code; every other refusal is 400.
 STATUS = {
@@ -194,7 +197,11 @@ class _Api:
             raise InvalidInput("The result does not exist or has expired.", code="ResultNotExist")
         row = self._jobs.result(request.state.client, result_id)
         stored = self._jobs.store.answer(result_id) if row.status == "READY" else None
-        answer = None if stored is None else decode_answer(stored)
+        try:
+            answer = None if stored is None else decode_answer(stored)
+        except ValueError:
+            message = "The stored result is damaged; ask for the detection again."
+            raise InvalidInput(message, code="UnexpectedError") from None
         return documents.result_document(row, answer, self._version)
 
     async def detect_last_row(self, request: Request) -> Response:
@@ -270,6 +277,11 @@ def _coded(work: Callable[[], _Answer]) -> _Answer:
             headers = {"retry-after": str(RETRY_S)}
             raise GatewayError(429, error.message, headers=headers) from None
         raise ServiceError(STATUS.get(error.code, 400), error.code, error.message) from None
+    except StoreError as error:  # a full disk may pass, and clients of old come again
+        log.error("the state cannot be read or saved", extra={"fields": {"reason": str(error)}})
+        headers = {"retry-after": str(RETRY_S)}
+        message = "The server cannot read or save its state just now."
+        raise ServiceError(500, "UnexpectedError", message, headers=headers) from None
     except ModelPackageError as error:
         raise ServiceError(400, "ModelFailed", f"The model cannot be used: {error}.") from None
 

@@ -1,6 +1,8 @@
 """Models and detections of a real server: clients, quotas, deletion, restarts, limits, previews, installed packages."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -332,3 +334,24 @@ def test_what_keeps_jobs_from_starting_is_told_and_ends_the_server(
         assert done.returncode in (1, 2)
         assert done.stderr.startswith("edgead: error: ")
         assert words in done.stderr
+
+
+def test_a_disk_that_refuses_and_a_damaged_result_are_told(tmp_path: Path):
+    server = ModelServer(tmp_path)
+    Registry(server.state / "models").install((ROOT / "models" / "pump.zip").read_bytes())
+    write_table(server.data / "machine.csv", machine())
+    with server:
+        [model] = server.v11("GET", "models").json()["models"]
+        result = server.detect(model["modelId"])
+        assert status_of(server.wait(f"detect-batch/{result}")) == "FAILED"  # another machine's variables
+        with contextlib.closing(sqlite3.connect(server.state / "server" / "jobs.db")) as database, database:
+            database.execute("UPDATE results SET status = 'READY'")
+            database.execute("INSERT INTO answers VALUES (?, ?)", (result, b"no answer"))
+        damaged = server.v11("GET", f"detect-batch/{result}")
+        assert (damaged.status, damaged.code) == (400, "UnexpectedError")
+        with contextlib.closing(sqlite3.connect(server.state / "server" / "jobs.db")) as database:
+            database.execute("BEGIN EXCLUSIVE")  # as a disk that does not take anything
+            refused = server.v11("POST", "models", train_body("machine.csv"))
+            database.rollback()
+        assert (refused.status, refused.code, refused.headers["retry-after"]) == (500, "UnexpectedError", "5")
+        assert server.v11("POST", "models", train_body("machine.csv")).status == 201
