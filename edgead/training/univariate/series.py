@@ -235,7 +235,7 @@ def _variables(
     asked: Recordings, home: Path, entry: dict[str, Any], place: str, seed: int
 ) -> Iterator[Normal]:
     try:
-        rows, labels, train = _load(home / entry["file"])
+        rows, labels, train = load_recording(home / entry["file"])
     except (OSError, ValueError, KeyError) as error:
         raise InvalidInput(f"recordings: {home / entry['file']} cannot be read ({error})") from None
     rng = np.random.default_rng([seed, int(hashlib.sha256(place.encode()).hexdigest()[:8], 16)])
@@ -258,7 +258,7 @@ def _chosen(asked: Recordings, rows: FloatArray, rng: np.random.Generator) -> li
     return sorted(rng.permutation(moving)[: asked.variables].tolist())
 
 
-def _load(path: Path) -> tuple[FloatArray, NDArray[np.bool_], int]:
+def load_recording(path: Path) -> tuple[FloatArray, NDArray[np.bool_], int]:
     """Rows, labels and length of the train part; float32 in byte planes, as index.json tells."""
     with np.load(path, allow_pickle=False) as file:
         count, width = (int(n) for n in file["shape"])
