@@ -237,11 +237,13 @@ class Detector:
     def learn(self, y, innovation, views, judged):
         alarm, weight = self.events(views) and judged, 1.0
         self.boost = max(1.0, self.boost * (1 - 0.05 * 1.5e-3))
+        if not self.repeat:
+            self.boost += (1.0 - self.boost) * 2.5e-4
         if alarm:
             if self.repeat:
                 weight = 0.2
             else:
-                self.boost = min(4.0, self.boost * 1.05)
+                self.boost = min(2.0, self.boost * 1.05)
             self.repeat = 8
         else:
             self.repeat = max(0, self.repeat - 1)

@@ -32,7 +32,10 @@
 #define FREEZE_MARGIN 2.0  /* on the tail of the numbers of identical readings */
 #define FREEZE_GROWTH 1.2  /* over the longest one known */
 #define FREEZE_LASTS 1.5   /* an alarm about a frozen value ends when it has lasted so many limits */
+#define BUDGET_STEP 0.05   /* an event raises all limits by this share */
 #define BUDGET_RATE 1.5e-3 /* events a reading at which limits stay where they are */
+#define BUDGET_MAX 2.0
+#define BUDGET_FADE 2.5e-4 /* of what limits were raised by, a quiet reading */
 #define SEASON_BLOCKS 2    /* a reading brings one of so many blocks of lags up to date */
 #define SEASON_REFIT 32
 #define SEASON_MEAN 8     /* readings in the short mean that is compared with earlier seasons */
@@ -532,6 +535,8 @@ static ead_wide keep_budget(ead_spectral *state, int alarm)
     struct numbers *x = &state->x;
     ead_wide weight = 1;
     x->boost = larger(1, x->boost * (ead_wide)(1 - BUDGET_STEP * BUDGET_RATE));
+    if (!state->repeat)
+        x->boost += (1 - x->boost) * (ead_wide)BUDGET_FADE;
     if (!alarm) {
         state->repeat -= state->repeat > 0;
         return weight;

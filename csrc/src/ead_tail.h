@@ -38,8 +38,6 @@
 #define REFIT 16      /* readings between two fits of the tails */
 #define MARGIN_SLOPE 0.01     /* a point of sensitivity below 90 */
 #define MARGIN_SLOPE_TOP 0.03 /* above 90: the margin is 1 at 100 */
-#define BUDGET_STEP 0.05      /* an event raises all limits by this share */
-#define BUDGET_MAX 4.0
 #define SCORE_MAX 1e6
 #define VIEW_MAX 1e9
 

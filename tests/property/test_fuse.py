@@ -1,0 +1,177 @@
+"""The memory of patches and the network's part in a verdict: C equals its twins, and what users rely on."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgead.errors import InvalidInput
+from edgead.native import Fusion, PatchBank, RowHistory
+from tests import naive_rows
+from tests.property.test_spectral import seeds
+
+LENGTH = 5
+
+
+def answers(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Log-odds of a network that is calm, with alarms here and there, and embeddings about a few places."""
+    rng = np.random.default_rng(seed)
+    odds = rng.normal(-6, 1, count)
+    odds[rng.random(count) < 0.02] += rng.uniform(2, 12)
+    places = rng.normal(0, 3, (6, LENGTH))
+    embeddings = places[rng.integers(0, 6, count)] + 0.2 * rng.standard_normal((count, LENGTH))
+    embeddings[rng.random(count) < 0.01] += 20
+    return odds.astype(np.float32), embeddings.astype(np.float32)
+
+
+def facts(seed: int, count: int) -> list[tuple]:
+    """What the core says of a series with spikes in it."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(count)
+    x[rng.integers(150, count, 5)] += 15
+    rows = RowHistory(40, length=1, single=False)
+    return [rows.judge(value) for value in x.tolist()]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, patches=st.integers(8, 40), single=st.booleans())
+def test_the_memory_equals_its_twin(seed: int, patches: int, single: bool):
+    _, embeddings = answers(seed, 400)
+    twin, bank = naive_rows.Bank(patches), PatchBank(LENGTH, patches, single=single)
+    learns = np.random.default_rng(seed).random(400) < 0.9
+    for embedding, learn in zip(embeddings, learns.tolist()):
+        assert bank.meet(embedding, learn) == pytest.approx(twin.meet(embedding, learn), rel=1e-4, abs=1e-5)
+        assert bank.reach == pytest.approx(twin.reach, rel=1e-3)
+        assert len(bank) == len(twin.kept)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=seeds, sensitivity=st.integers(0, 100))
+def test_the_verdict_equals_its_twin(seed: int, sensitivity: int):
+    odds, embeddings = answers(seed, 500)
+    twin, fusion = (
+        naive_rows.Fusion(16, sensitivity),
+        Fusion(LENGTH, 16, sensitivity=sensitivity, single=False),
+    )
+    for row, z, embedding in zip(facts(seed, 500), odds.tolist(), embeddings):
+        score, log_odds, familiarity = twin.judge(row, z, embedding)
+        assert fusion.judge(row, z, embedding)[0] == pytest.approx(score, rel=1e-4, abs=1e-6)
+        told = fusion.explain()
+        assert told["log_odds"] == pytest.approx(log_odds, rel=1e-4, abs=1e-5)
+        assert told["familiarity"] == pytest.approx(familiarity, rel=1e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=seeds, cut=st.integers(0, 399), single=st.booleans())
+def test_stopping_and_continuing_anywhere_changes_nothing(seed: int, cut: int, single: bool):
+    odds, embeddings = answers(seed, 400)
+    told = list(zip(facts(seed, 400), odds.tolist(), embeddings))
+    whole, first, second = (Fusion(LENGTH, 16, single=single) for _ in range(3))
+    want = [whole.judge(*each) for each in told]
+    for each in told[:cut]:
+        first.judge(*each)
+    second.load(first.dump())
+    got = [second.judge(*each) for each in told[cut:]]
+    assert np.array_equal(np.array(got, float), np.array(want[cut:], float).reshape(-1, 6), equal_nan=True)
+    assert second.dump() == whole.dump()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, sensitivity=st.integers(0, 99), direction=st.sampled_from(["both", "above", "below"]))
+def test_what_is_flagged_is_flagged_at_higher_sensitivity_too_and_lies_outside_the_band(
+    seed: int, sensitivity: int, direction: str
+):
+    odds, embeddings = answers(seed, 500)
+    x = np.random.default_rng(seed).standard_normal(500)
+    x[[300, 400]] += 9
+    flags = []
+    for each in (sensitivity, sensitivity + 1):
+        rows = RowHistory(40, length=1, sensitivity=each, direction=direction)
+        fusion = Fusion(LENGTH, 16, sensitivity=each, direction=direction)
+        found = [
+            fusion.judge(rows.judge(value), z, embedding)
+            for value, z, embedding in zip(x.tolist(), odds.tolist(), embeddings)
+        ]
+        for value, (score, severity, expected, lower, upper, flag) in zip(x.tolist(), found):
+            if np.isfinite(expected):
+                assert (score >= 1) == (not lower < value < upper)
+                assert (severity > 0) == flag
+                assert not flag or direction == "both" or (direction == "above") == (value > expected)
+        flags.append(np.array([each[5] for each in found]))
+    assert not (flags[0] & ~flags[1]).any()
+
+
+def test_the_network_is_heard_and_the_familiar_counts_less():
+    rng = np.random.default_rng(1)
+    fusion, rows = Fusion(LENGTH, 16), RowHistory(40, length=1)
+    places = rng.normal(0, 3, (8, LENGTH))
+    usual = (places[rng.integers(0, 8, 600)] + 0.1 * rng.standard_normal((600, LENGTH))).astype(np.float32)
+    for i in range(600):
+        fusion.judge(rows.judge(rng.standard_normal()), float(rng.normal(-6, 0.5)), usual[i])
+    copy = Fusion(LENGTH, 16)
+    copy.load(fusion.dump())
+    row = rows.judge(0.1)
+    strange = fusion.judge(row, 2.0, np.full(LENGTH, 30, np.float32))
+    known = copy.judge(row, 2.0, usual[599])
+    assert strange[5]
+    assert fusion.explain()["network"] == 1
+    assert fusion.explain()["familiarity"] == 1
+    assert 0.79 < copy.explain()["familiarity"] < 0.9
+    assert known[0] < strange[0]
+
+
+def test_alarms_are_not_remembered_until_they_have_lasted_a_thousand_readings():
+    rng = np.random.default_rng(2)
+    fusion, rows = Fusion(LENGTH, 16), RowHistory(40, length=1)
+    for _ in range(400):
+        fusion.judge(rows.judge(rng.standard_normal()), -6.0, rng.normal(0, 1, LENGTH).astype(np.float32))
+    odd = np.full(LENGTH, 30, np.float32)
+    distances = []
+    for _ in range(1100):
+        fusion.judge(rows.judge(rng.standard_normal()), 3.0, odd)
+        distances.append(fusion.explain()["patch_distance"])
+    assert min(distances[:999]) > 50
+    assert distances[-1] == 0
+
+
+def test_what_is_out_of_range_is_named():
+    with pytest.raises(InvalidInput, match="length 65"):
+        PatchBank(65)
+    with pytest.raises(InvalidInput, match="patches 7"):
+        Fusion(5, 7)
+    with pytest.raises(InvalidInput, match="sensitivity 101"):
+        Fusion(5, sensitivity=101)
+    with pytest.raises(InvalidInput, match="shape"):
+        PatchBank(5).meet([1.0, 2.0])
+
+
+def test_numbers_that_are_not_finite_change_nothing():
+    fusion, row = Fusion(2), facts(1, 200)[-1]
+    before = fusion.dump()
+    for z, embedding in ((float("nan"), [0, 0]), (0.0, [0, float("nan")])):
+        with pytest.raises(InvalidInput):
+            fusion.judge(row, z, np.array(embedding, np.float32))
+    assert fusion.dump() == before
+    for z in (float("inf"), -float("inf"), 1e30):  # the far ends are cut
+        assert np.isfinite(fusion.judge(row, z, np.array([float("inf"), -1e30], np.float32))[0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(at=st.integers(0, 5000), new=st.integers(0, 255), single=st.booleans())
+def test_a_damaged_state_is_refused_or_harmless(at: int, new: int, single: bool):
+    odds, embeddings = answers(1, 200)
+    told = list(zip(facts(1, 200), odds.tolist(), embeddings))
+    fusion = Fusion(LENGTH, 16, single=single)
+    for each in told:
+        fusion.judge(*each)
+    good = fusion.dump()
+    bad = bytearray(good)
+    bad[at % len(bad)] = new
+    try:
+        fusion.load(bytes(bad))
+    except InvalidInput:
+        assert fusion.dump() == good
+    for each in told:
+        fusion.judge(*each)
+    with pytest.raises(InvalidInput, match="bytes"):
+        fusion.load(good[:-1])
