@@ -143,6 +143,7 @@ typedef struct ead_fuse_facts {
     ead_wide log_odds, limit; /* of an anomaly, after the memory's discount; what they were compared with */
     ead_wide familiarity;     /* 0.8..1: factor on the shifted log-odds, less for patches met before */
     ead_wide distance;        /* to the nearest patch; negative = the memory is still empty */
+    ead_wide strangeness;     /* that over its limit; 0 = too little is known */
     uint32_t patches;         /* in memory */
     int network;              /* 1 = the network set the score */
 } ead_fuse_facts;

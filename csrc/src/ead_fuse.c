@@ -19,7 +19,7 @@
 
 struct numbers {
     ead_wide odds, limit; /* of the newest reading, shifted, and what it was compared with */
-    ead_wide distance, familiarity;
+    ead_wide distance, strangeness, familiarity;
     struct tail tails[2]; /* of the log-odds, of the distances */
 };
 enum part { ODDS, DISTANCE };
@@ -71,13 +71,20 @@ static ead_wide odds_limit(const ead_fuse *state, int sensitivity)
     return larger(own, (ead_wide)ODDS_LIMIT + shift);
 }
 
-/* How much the patch counts: what the series has shown before, less. */
-static ead_wide familiarity(const ead_fuse *state, ead_wide distance)
+/* Distance of the patch over what such distances rarely exceed; negative = too little is known. */
+static ead_wide strangeness(const ead_fuse *state, ead_wide distance)
 {
     if (distance < 0 || state->known[DISTANCE] < ESTABLISHED)
+        return -1;
+    return distance / (state->x.tails[DISTANCE].limit * youth(state, DISTANCE));
+}
+
+/* How much the patch counts: what the series has shown before, less. */
+static ead_wide familiarity(ead_wide strangeness)
+{
+    if (strangeness < 0)
         return 1;
-    ead_wide limit = state->x.tails[DISTANCE].limit * youth(state, DISTANCE) * (ead_wide)FAMILIAR_TO;
-    return (ead_wide)FAMILIAR + (ead_wide)(1 - FAMILIAR) * smaller(distance / limit, 1);
+    return (ead_wide)FAMILIAR + (ead_wide)(1 - FAMILIAR) * smaller(strangeness / (ead_wide)FAMILIAR_TO, 1);
 }
 
 /* ln(1 + e^y), y cut to what the exponential takes */
@@ -152,7 +159,8 @@ int ead_fuse_judge(ead_fuse *state, const ead_row_facts *row, float log_odds, co
     if (status != EAD_OK)
         return status;
     struct numbers *x = &state->x;
-    x->familiarity = familiarity(state, x->distance);
+    x->strangeness = strangeness(state, x->distance);
+    x->familiarity = familiarity(x->strangeness);
     x->odds = x->familiarity * soft_plus((ead_wide)log_odds + (ead_wide)ODDS_SHIFT);
     x->limit = odds_limit(state, state->settings.sensitivity);
     ead_wide usual = odds_limit(state, 90), score = x->limit > 0 ? x->odds / x->limit : 0;
@@ -175,6 +183,7 @@ int ead_fuse_explain(const ead_fuse *state, ead_fuse_facts *out)
                             x->limit - (ead_wide)ODDS_SHIFT,
                             x->familiarity,
                             x->distance,
+                            larger(x->strangeness, 0),
                             (uint32_t)ead_bank_count(bank_of(state)),
                             (int)state->network};
     return EAD_OK;

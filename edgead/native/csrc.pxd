@@ -190,6 +190,7 @@ cdef extern from "edgead_f32.h" nogil:
         ead_wide limit
         ead_wide familiarity
         ead_wide distance
+        ead_wide strangeness
         uint32_t patches
         int network
 
