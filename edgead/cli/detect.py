@@ -248,6 +248,7 @@ def _settings(asked: Asked) -> tuple["SeriesSettings", str]:
     """Settings and node: those of a configured series or the defaults, changed by what was asked for."""
     from msgspec.structs import replace
 
+    from edgead.agent.network import NetworkInUse
     from edgead.config import Config, load
     from edgead.errors import InvalidInput
     from edgead.stream import SeriesSettings
@@ -265,6 +266,7 @@ def _settings(asked: Asked) -> tuple["SeriesSettings", str]:
                 f"--series {asked.series_id}: no [[series]] of {asked.config_file} makes this id"
             )
         settings = block.settings
+        NetworkInUse(config)  # the device's own, where one is installed
     changes = {"window": asked.window, "sensitivity": asked.sensitivity}
     judging = replace(settings.judging, **{key: value for key, value in changes.items() if value is not None})
     settings = replace(settings, judging=judging, detector=asked.detector or settings.detector)

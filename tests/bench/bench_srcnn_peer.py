@@ -32,9 +32,9 @@ DATA = ROOT.parent / "shared" / "data"
 #: readings side by side in a point of it (as in rrcf's own streaming example).
 WINDOW, SUBSEQUENCE, TREES, LEAVES, SHINGLE = 1440, 24, 40, 256, 4
 SERIES = (1, 100, 10_000)
-ROUNDS = 5
+ROUNDS = 3
 #: Bounds of one method at one number of series: seconds to set up, bytes, readings of a round and its seconds.
-SETUP_S, MEMORY_BYTES, READINGS, ROUND_S = 60.0, 3 * 2**30, 2000, 4.0
+SETUP_S, MEMORY_BYTES, READINGS, ROUND_S = 20.0, 3 * 2**30, 2000, 4.0
 
 
 def resident() -> int:
