@@ -1,4 +1,4 @@
-"""A higher threshold accepts more change points, as the service's documents say."""
+"""From tenth to tenth a higher threshold accepts no fewer change points, as the documents of the service say."""
 
 import numpy as np
 from hypothesis import given
@@ -13,7 +13,9 @@ from edgead.univariate import Request, detect_change_points
     st.integers(3, 30),
     st.sampled_from([0.0, 0.1, 1.0, 5.0]),
 )
-def test_counts_never_fall_when_the_threshold_rises(seed: int, n: int, window: int, noise: float):
+def test_counts_never_fall_from_one_tenth_of_the_threshold_to_the_next(
+    seed: int, n: int, window: int, noise: float
+):
     random = np.random.default_rng(seed)
     levels = np.cumsum(random.normal(size=n) * (random.random(n) < 0.05) * 10)
     values = levels + random.normal(size=n) * noise
