@@ -94,4 +94,5 @@ class Cloud:
 def key_of(line: dict[str, Any]) -> str:
     """What makes a record the same as another."""
     record = line["record"]
-    return "/".join([line["kind"], *(str(record.get(name)) for name in ("id", "event", "ts"))])
+    named = "series" if line["kind"] == "data" else "id"
+    return "/".join([line["kind"], *(str(record.get(name)) for name in (named, "event", "ts"))])

@@ -81,10 +81,10 @@ class Machine:
                 self._client.publish(f"plant/pump1/{name}", body, qos=1).wait_for_publish(30)
             self.second += 1
 
-    def ask(self, verb: str) -> str:
+    def ask(self, verb: str, payload: bytes = b"") -> str:
         self.requests += 1
         topic = f"edgead/gw1/cmd/{verb}/{self.requests}"
-        self._client.publish(topic, b"", qos=1).wait_for_publish(30)
+        self._client.publish(topic, payload, qos=1).wait_for_publish(30)
         return f"{topic}/status"
 
     def ended(self, topic: str) -> str:

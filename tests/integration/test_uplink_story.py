@@ -237,7 +237,7 @@ def test_the_story(world: tuple[Server, Vendor, dict[str, Device], Clocks]) -> N
     assert gw1.command("sync")[-1]["status"] == "successful"
     assert gw2.command("sync")[-1]["reason"] != ""
     until_active(gw1, release["id"])
-    wait_for(lambda: gw1.info()["models"] == {"pump@1.0.0": digest}, "the new model told")
+    wait_for(lambda: gw1.info()["models"].get("pump@1.0.0") == digest, "the new model told")
     assert "pump@1.0.7" in gw2.info()["models"]
 
     # then for the other
@@ -301,4 +301,4 @@ def test_the_story(world: tuple[Server, Vendor, dict[str, Device], Clocks]) -> N
     assert server.updates(release["id"])["kept"] == 2
     listed = server.ask("GET", "/edgead/v1/devices").json()["devices"]
     assert [each["device"] for each in listed] == ["gw1", "gw2"]
-    assert all(each["models"].keys() == {"pump@1.0.0"} for each in listed)
+    assert all("pump@1.0.0" in each["models"] and "pump@1.0.7" not in each["models"] for each in listed)
