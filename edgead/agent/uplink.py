@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from edgead.agent.groups import MODELS
 from edgead.agent.rollout import Rollout, Update, names_of
-from edgead.agent.sampling import Sampler
+from edgead.agent.sampling import Readings, Sampler
 from edgead.agent.saving import Saving
 from edgead.agent.syncing import Delivered, Order, Said, Syncing
 from edgead.bridge.commands import Command
@@ -107,7 +107,7 @@ class Uplink:
             return
         for body in self._sampler.take(readings, now_ns):
             if self._saving.outbox_stats().bytes > DATA_SHARE * self._config.store.spool_bytes:
-                self._sampler.left_out += 1
+                self._sampler.left_out += len(msgspec.json.decode(body, type=Readings).values)
             else:
                 self.put("data", body)
 
