@@ -8,6 +8,7 @@ the state for reading only: what it says is delivered, the agent deletes.
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -101,7 +102,8 @@ def sync(config: Config, only: str, activate: bool) -> Said:
 
 def main() -> int:
     """Both ways, events first."""
-    os.nice(NICE)
+    with suppress(OSError):  # the unit does not allow it: systemd has its own settings for that
+        os.nice(NICE)
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     config = order.config
     try:
