@@ -11,6 +11,7 @@ active or the new one, and what is left to do is found at the next start.
 
 import functools
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -477,8 +478,12 @@ def _watch(identity: str, previous: str, until_ns: int, crashes: int) -> "Watch"
 
 @functools.cache
 def _boot() -> str:
-    """Tells one run of the kernel from the next (random(4))."""
+    """Tells one run of the kernel from the next: its own id (random(4)), or, where the unit hides that, the time of a
+    folder that systemd makes at boot and then leaves alone.
+    """
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return "unknown"
+        with suppress(OSError):
+            return str(os.stat("/run/systemd/inaccessible").st_ctime_ns)
+    return "unknown"
