@@ -8,6 +8,7 @@ from edgead.agent import rollout as rollout_module
 from edgead.agent.groups import MODELS, Groups
 from edgead.agent.rollout import Rollout, Tally, Update, settle_crashes
 from edgead.config import parse
+from edgead.errors import ModelPackageError
 from edgead.package import read_package
 from edgead.records import Reading
 from edgead.registry.shelf import Shelf
@@ -247,6 +248,22 @@ def test_a_model_of_other_variables_or_damaged_on_disk_is_rejected_with_the_reas
     assert device.story == [("rejected", "1.0.2")]
     assert device.updates[0].reason
     assert device.active == "pump@1.0.1"
+
+
+def test_a_disk_that_refuses_the_activation_is_asked_again(device: Device, monkeypatch) -> None:
+    device.offer(packages.variant(2))
+    accept, refused = device.shelf.accept, []
+
+    def refuse(*given: object, **more: object) -> object:
+        refused.append(given)
+        raise ModelPackageError("active cannot be written: No space left on device")
+
+    monkeypatch.setattr(device.shelf, "accept", refuse)
+    device.run(WINDOW + SHADOW + 12)
+    assert (device.active, len(refused)) == ("pump@1.0.1", 3)  # every five seconds
+    monkeypatch.setattr(device.shelf, "accept", accept)
+    device.run(6)
+    assert device.active == "pump@1.0.2"
 
 
 def test_a_newer_candidate_takes_the_place_of_one_in_its_shadow_run(device: Device) -> None:
