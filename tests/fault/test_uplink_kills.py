@@ -28,13 +28,13 @@ from tests.uplink import RepositoryServer, Vendor
 pytestmark = pytest.mark.campaign
 
 SEED = 881
-KILLS = 100 if os.environ.get("EDGEAD_SOAK") else 10
+KILLS = 100 if os.environ.get("EDGEAD_SOAK") else 6
 FAULTS = ["ok", "500", "silent", "cut", "page", "503"]
 MACHINE = {name: column.values for name, column in simulate(PUMP, 3000, seed=33).items()}
 WINDOW = read_package(packages.PUMP).manifest.window
-SHADOW = 20
+SHADOW = 10
 #: Moments of a kill, seconds after the command: a sync and a short shadow run take about as long.
-WITHIN_S = 5.0
+WITHIN_S = 4.0
 
 CONFIG = """
 [node]
