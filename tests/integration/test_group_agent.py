@@ -36,6 +36,7 @@ listen = ""
 topic = "plant/{{machine}}/{{variable}}"
 id = "{{machine}}.{{variable}}"
 window = 64
+detector = "spectral-residual"
 """
 
 

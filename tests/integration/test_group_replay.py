@@ -145,7 +145,7 @@ def test_a_replayed_recording_gives_the_group_events_of_the_whole_table(tmp_path
         meta = told(heard, "meta")[-1]
         health = next(json.loads(body) for topic, body in heard.messages if topic == "edgead/gw1/health")
     assert events_of(heard) == expected
-    assert info["models"] == {"pump@1.0.0": PACKAGE.sha256}
+    assert info["models"]["pump@1.0.0"] == PACKAGE.sha256
     assert (meta["phase"], meta["model"]) == ("ready", "pump@1.0.0")
     assert meta["variables"] == {name: f"pump1.{name}" for name in NAMES}
     assert (
