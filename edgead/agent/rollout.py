@@ -331,8 +331,8 @@ class Rollout:
         self._shelf.accept(run.name, run.watch.id, watch=watch if watch_ns else None)
         run.watch, run.active = watch, True
         self._exchange(run)
-        self._save()
         self._tell("activated", run.name, watch.id, run.version, now_ns, tally=tally)
+        self._save()
         if not watch_ns:
             self._end(run)
 
@@ -359,8 +359,8 @@ class Rollout:
         self._shelf.withdraw(run.name, reason, at_ns=now_ns)
         self._exchange(run)
         self._end(run)
-        self._save()
         self._tell("rolled-back", run.name, run.watch.id, run.version, now_ns, reason=reason, tally=tally)
+        self._save()
 
     def _reject(
         self, name: str, identity: str, version: str, reason: str, now_ns: int, tally: Tally | None = None
