@@ -233,9 +233,20 @@ class Rollout:
         at_work = self._at_work(name) and name not in self._runs
         if at_work and watch is not None and watch.id == self._shelf.active_id(name):
             self._begin_watch(name, watch)
-        for candidate in self._shelf.candidates():
-            if candidate.name == name:
-                self._consider(candidate, now_ns)
+        candidates = [each for each in self._shelf.candidates() if each.name == name]
+        run = self._runs.get(name)
+        if run is not None and not run.active and not candidates:
+            self._drop(run, now_ns)
+        for candidate in candidates:
+            self._consider(candidate, now_ns)
+
+    def _drop(self, run: _Run, now_ns: int) -> None:
+        """End the shadow run of a candidate that the sync took from the shelf."""
+        turned_down = {each.id: each.reason for each in self._shelf.rejections(run.name)}
+        reason = turned_down.get(run.watch.id, "it waits no more")
+        tally = self._tally(run)
+        self._end(run)
+        self._tell("rejected", run.name, run.watch.id, run.version, now_ns, reason=reason, tally=tally)
 
     def _consider(self, candidate: "Candidate", now_ns: int) -> None:
         """Begin the shadow run of a candidate, unless it has one, or the active package is still watched."""
@@ -344,6 +355,10 @@ class Rollout:
             reason = f"failed on a row: {model.failure}"
         if reason:
             self._take_back(run, reason, now_ns, tally)
+        elif run.watch.until_ns > now_ns + uplink.watch:
+            # the clock was far ahead when it began: a watch over years would keep every later model waiting
+            run.watch = replace(run.watch, until_ns=now_ns + uplink.watch)
+            self._shelf.note(run.name, run.watch)
         elif now_ns >= run.watch.until_ns:
             self._shelf.note(run.name, None)
             self._end(run)

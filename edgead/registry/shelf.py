@@ -157,9 +157,12 @@ class Shelf(Registry):
         version = self._version(name, pointer.active)
         folder = self._folder(name)
         with writing(folder):
-            self._point(name, Pointer(pointer.previous))
             rejection = Rejection(id=pointer.active, version=version, reason=reason, at_ns=at_ns)
-            write_notes(folder, replace(_rejecting(read_notes(folder), rejection), watch=None))
+            # first, and the watch stays until then: after a cut or a full disk it is tried again, and remembered
+            write_notes(folder, _rejecting(read_notes(folder), rejection))
+            self._point(name, Pointer(pointer.previous))
+            with suppress(ModelPackageError):  # over what is not active a watch says nothing
+                write_notes(folder, replace(read_notes(folder), watch=None))
             self._prune(folder, newest=pointer.previous)
         return manifest
 

@@ -274,6 +274,30 @@ def test_a_newer_candidate_takes_the_place_of_one_in_its_shadow_run(device: Devi
     assert device.story == [("offered", "1.0.2"), ("offered", "1.0.3"), ("activated", "1.0.3")]
 
 
+def test_the_shadow_run_of_a_candidate_that_was_taken_back_ends(device: Device) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW + 10)
+    device.shelf.reject("pump", V[2], "taken back by the publisher")  # as the process of the sync does
+    device.rollout.refresh(device.now_ns)
+    assert (device.rollout.watched, device.engine.shadows) == ({}, {})
+    assert device.story == [("offered", "1.0.2"), ("rejected", "1.0.2")]
+    assert device.updates[-1].reason == "taken back by the publisher"
+    device.run(SHADOW + 10)
+    assert (device.active, device.saves) == ("pump@1.0.1", 0)
+
+
+def test_a_watch_that_began_under_a_clock_of_2100_ends(device: Device) -> None:
+    true, device.second = device.second, 2_400_000_000
+    device.offer(packages.variant(2))
+    device.run(WINDOW + SHADOW)
+    assert device.rollout.watched == {"pump": "1.0.2 is watched"}
+    device.second = true
+    device.rollout.look(device.now_ns)
+    device.second += 601
+    device.rollout.look(device.now_ns)
+    assert device.story[-1] == ("kept", "1.0.2")
+
+
 def test_a_candidate_waits_while_the_last_one_is_watched(device: Device) -> None:
     device.offer(packages.variant(2))
     device.run(WINDOW + SHADOW)

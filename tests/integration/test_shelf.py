@@ -135,3 +135,29 @@ def test_an_installation_by_hand_leaves_the_candidate(shelf: Shelf, tmp_path: Pa
     assert [each.id for each in shelf.candidates()] == [V[2]]
     shelf.accept("pump", V[2])
     assert shelf.active_id("pump") == V[2]
+
+
+@pytest.mark.parametrize("file", ["notes", "active"])
+def test_a_disk_that_refuses_a_roll_back_is_asked_again(
+    file: str, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    propose(shelf, 1, 2)
+    shelf.accept(
+        "pump", packages.id_of(2), watch=Watch(id=packages.id_of(2), previous=packages.id_of(1), until_ns=1)
+    )
+    replaced = Path.replace
+
+    def full(path: Path, target: Path) -> Path:
+        if target.name == file:
+            raise OSError(28, "No space left on device")
+        return replaced(path, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(ModelPackageError, match="No space left"):
+        shelf.withdraw("pump", "too many alarms")
+    assert shelf.active_id("pump") == packages.id_of(2)
+    assert shelf.watch("pump") is not None
+    monkeypatch.setattr(Path, "replace", replaced)
+    shelf.withdraw("pump", "too many alarms")
+    assert (shelf.active_id("pump"), shelf.watch("pump")) == (packages.id_of(1), None)
+    assert [each.id for each in shelf.rejections("pump")] == [packages.id_of(2)]
