@@ -25,7 +25,7 @@ from starlette.routing import BaseRoute, Route
 from edgead.errors import StoreError
 from edgead.server.context import ServerContext
 from edgead.server.keys import Keys
-from edgead.server.shield import presented_key
+from edgead.server.shield import client_now, presented_key
 from edgead.server.wire import GatewayError, ServiceError, json_response, read_body, too_large
 from edgead.store.fleet import DeviceRow, FleetRecord, FleetStore, Window
 
@@ -39,6 +39,8 @@ MAX_BATCH_BYTES, MAX_LINES, MAX_LINE_BYTES = 16 * 2**20, 5000, 2**20
 MAX_READINGS, MAX_WINDOW = 1_000_000, 100_000
 MAX_KEY_CHARS = 400
 MAX_LISTED = 10_000
+#: Times that a file of readings can show, the years 1 to 9999, in epoch microseconds.
+_FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 _PREFIX = "/edgead/v1/ingest/"
 #: Neither hidden nor a step upwards: it becomes the name of a file.
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
@@ -166,8 +168,8 @@ def _window(readings: _Readings) -> Window:
         raise ValueError(f"series: expected letters, digits, _ . -, got {readings.series[:80]!r}")
     if len(readings.times_us) != len(readings.values) or len(readings.values) > MAX_WINDOW:
         raise ValueError(f"times_us, values: expected lists of one length, at most {MAX_WINDOW}")
-    if not all(abs(each) < 2**62 for each in readings.times_us):
-        raise ValueError("times_us: out of range")
+    if not all(_FIRST_US <= each <= _LAST_US for each in readings.times_us):
+        raise ValueError("times_us: expected times of the years 1 to 9999")
     return Window(series=readings.series, times_us=readings.times_us, values=readings.values)
 
 
@@ -191,6 +193,8 @@ def uncompressed(data: bytes, encoding: str) -> bytes:
             raise ServiceError(400, "BadEncoding", "The body is no gzip stream.") from None
         if len(lines) <= MAX_BATCH_BYTES and not unpack.eof:
             raise ServiceError(400, "BadEncoding", "The gzip stream is cut short.")
+        if unpack.unused_data:  # its records would be lost
+            raise ServiceError(400, "BadEncoding", "Expected one gzip stream, more follows its end.")
     if len(lines) > MAX_BATCH_BYTES:
         raise too_large(MAX_BATCH_BYTES, "BatchTooLarge")
     return lines
@@ -266,7 +270,8 @@ def routes(context: ServerContext) -> list[BaseRoute]:
     device_keys = _device_keys(context)
     context.open_prefixes.append(_PREFIX)
     if device_keys is not None:
-        context.device_keys.append(lambda key: device_keys.client_of(key) is not None)
+        known = device_keys
+        context.device_keys.append(lambda key: client_now(known, key) is not None)
 
     async def ingest(request: Request) -> Response:
         device = request.path_params["device"]
@@ -344,8 +349,7 @@ def _admit(request: Request, device: str, keys: Keys | None, *, needed: bool) ->
         if needed:
             raise GatewayError(403, "This server takes no records: it has no device_keys_file.")
         return
-    keys.look(time.monotonic())
-    owner = keys.client_of(presented_key(dict(request.scope["headers"])))
+    owner = client_now(keys, presented_key(dict(request.scope["headers"])))
     if owner is None:
         raise GatewayError(
             401, "Access denied: this is no device's key.", headers={"www-authenticate": "Bearer"}
@@ -362,7 +366,7 @@ async def _listed(found: Callable[[], dict[str, Any]]) -> Response:
 
 
 def _number(text: str) -> int:
-    if not text.isdigit() or len(text) > 18:
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
         raise ServiceError(400, "BadArgument", f"Expected a whole number, got {text[:40]!r}.")
     return int(text)
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 
 from edgead.server.context import ServerContext
+from edgead.server.keys import Keys
 from edgead.server.settings import is_loopback
 from edgead.server.turns import busy
 from edgead.server.wire import GatewayError, HttpError, ServiceError
@@ -132,12 +133,9 @@ class Shield:
             self._check_rate(client)
 
     def _client(self, path: str, headers: dict[bytes, bytes]) -> str:
-        keys = self._context.keys
         if not path.startswith(GUARDED) or path.startswith(tuple(self._context.open_prefixes)):
             return ""
-        if (problem := keys.look(time.monotonic())) is not None:
-            tell_reload(problem, keys.clients)
-        client = keys.client_of(presented_key(headers))
+        client = client_now(self._context.keys, presented_key(headers))
         if client is None:
             raise self._refused("key", GatewayError(401, _DENIED, headers={"www-authenticate": _SCHEME}))
         return client
@@ -300,6 +298,13 @@ class _Answer:
                 if _SAFE_ID.fullmatch(request_id):
                     headers.append((b"x-ms-client-request-id", request_id))
         await self._send(message)
+
+
+def client_now(keys: Keys, key: str) -> str | None:
+    """The client that a key belongs to by the file as it is now, or None."""
+    if (problem := keys.look(time.monotonic())) is not None:
+        tell_reload(problem, keys.clients)
+    return keys.client_of(key)
 
 
 def tell_reload(problem: str, clients: list[str]) -> None:

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from edgead.errors import EdgeADError, ModelPackageError, UplinkError
 from edgead.server.context import ServerContext
-from edgead.server.shield import presented_key
+from edgead.server.shield import client_now, presented_key
 from edgead.server.wire import GatewayError, ServiceError, json_response, read_body
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _check_reader(context: ServerContext, request: Request) -> None:
     if context.settings.repository_open or not context.keys.needed:
         return
     key = presented_key(dict(request.scope["headers"]))
-    if context.keys.client_of(key) is None and not any(known(key) for known in context.device_keys):
+    if client_now(context.keys, key) is None and not any(known(key) for known in context.device_keys):
         raise GatewayError(
             401, "Access denied: the repository of this server needs a key of a client or a device."
         )

@@ -132,6 +132,7 @@ BOMB = gzip.compress(b" " * (17 * 2**20))
     [
         (b"no gzip", {}, 400),
         (packed([line(1)])[:-9], {}, 400),
+        (packed([line(1)]) + packed([line(2)]), {}, 400),
         (BOMB, {}, 413),
         (b"x" * (5 * 2**20), {}, 413),
         (packed([line(1)]), {"Content-Encoding": "br"}, 415),
@@ -159,6 +160,8 @@ BAD = [
     json.dumps(line(7, "data", series="../up", times_us=[1], values=[1.0])),
     json.dumps(line(7, "data", series="a", times_us=[1, 2], values=[1.0])),
     json.dumps(line(7, "data", series="a", times_us=["1"], values=[1.0])),
+    json.dumps(line(7, "data", series="a", times_us=[2**61], values=[1.0])),
+    json.dumps(line(7, "data", series="a", times_us=[-(2**61)], values=[1.0])),
 ]
 
 
@@ -196,6 +199,23 @@ def test_windows_of_readings_become_a_folder_that_training_reads(server: ServerP
         "2025-11-21T18:33:21.000000Z,1.5",
         "2025-11-21T18:33:22.000000Z,",
     ]
+
+
+def test_the_first_and_the_last_time_there_is_are_written(server: ServerProcess, device: str) -> None:
+    times = [-62_135_596_800_000_000, 253_402_300_799_999_999]
+    answer = send(server, [line(1, "data", series="a", times_us=times, values=[1.0, 2.0])], device)
+    assert answer.status == 200
+    table = server.state / "server" / "fleet" / "data" / device / "a.csv"
+    assert table.read_text().splitlines()[1:] == [
+        "0001-01-01T00:00:00.000000Z,1.0",
+        "9999-12-31T23:59:59.999999Z,2.0",
+    ]
+
+
+@pytest.mark.parametrize("query", ["?after=%C2%B2", "?limit=%C2%B2", "?after=-1", "?limit=x"])
+def test_a_place_in_the_list_is_a_number(server: ServerProcess, query: str) -> None:
+    answer = server.ask("GET", f"/edgead/v1/devices/gw1/records{query}")
+    assert (answer.status, answer.code) == (400, "BadArgument")
 
 
 def test_only_so_many_records_of_a_device_are_kept(tmp_path: Path) -> None:

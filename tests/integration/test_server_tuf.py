@@ -1,5 +1,6 @@
 """The repository of models on a real server: served, released into, and synced from by a device."""
 
+import time
 import uuid
 from pathlib import Path
 
@@ -111,6 +112,26 @@ def test_keys_of_clients_and_publishers(vendor: Vendor, tmp_path: Path):
         assert served.ask("GET", "/edgead/v1/tuf/metadata/1.root.json", headers=nobody).status == 200
         assert served.ask("POST", path, headers=nobody).status == 401
         assert served.ask("POST", path).status == 201
+
+
+def test_a_key_that_was_taken_away_reads_no_models(vendor: Vendor, tmp_path: Path):
+    """Devices ask for nothing but the repository: changes of both key files are seen there as well."""
+    (tmp_path / "devices").write_text("gw1:old-of-device\n")
+    settings = (
+        f'repository = "{vendor.repo}"\nrepository_keys = "{vendor.keys}"\ndevice_keys_file = "devices"'
+    )
+    with server(tmp_path, settings, key=KEY) as served:
+
+        def status(key: str) -> int:
+            path = "/edgead/v1/tuf/metadata/1.root.json"
+            return served.ask("GET", path, headers={"Ocp-Apim-Subscription-Key": key}).status
+
+        assert [status(key) for key in ("old-of-device", KEY)] == [200, 200]
+        (tmp_path / "devices").write_text("gw1:new-of-device\n")
+        (tmp_path / "keys").write_text("test:new-of-client\n")
+        time.sleep(1.2)  # files are looked at once a second
+        assert [status(key) for key in ("old-of-device", KEY)] == [401, 401]
+        assert [status(key) for key in ("new-of-device", "new-of-client")] == [200, 200]
 
 
 def test_without_a_repository_there_are_no_such_paths(tmp_path: Path):
