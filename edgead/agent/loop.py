@@ -43,7 +43,6 @@ from edgead.records import Reading
 from edgead.stream import Engine, Outcome
 from edgead.stream.journal import Verb
 from edgead.stream.series import NEVER
-from edgead.univariate.streaming import resolve
 
 log = logging.getLogger("edgead")
 
@@ -375,7 +374,7 @@ class Agent:
             version=VERSION,
             config_sha256=self.config.digest,
             models=self.groups.models | self.network.models,
-            default_detector=resolve("default"),
+            default_detector=self.network.detector,
             default_reason=self.network.default,
             capabilities=["series", "commands", "groups", *(["uplink"] if self.uplink.is_on else [])],
             clock=self._clock.trust,

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgead.agent.groups import MODELS
 from edgead.config import Config
 from edgead.errors import EdgeADError
-from edgead.univariate.streaming import BEST, fallen_back
+from edgead.univariate.streaming import BEST, fallen_back, resolve
 
 
 class NetworkInUse:
@@ -25,19 +25,21 @@ class NetworkInUse:
         Name and version -> SHA-256 of the package; empty where no series has a network.
     default : str
         What ``default`` lacks here, in words; "" where it is the best detector, or no series asks for it.
+    detector : str
+        What ``default`` stands for here; "" where no series asks for it, because finding out loads onnxruntime.
     refused : str
         Why an installed package is not the one in use, in words.
     """
 
     def __init__(self, config: Config) -> None:
         self.models: dict[str, str] = {}
-        self.default = self.refused = ""
+        self.default = self.detector = self.refused = ""
         names = {block.detector for block in config.series}
         wants_best = "default" in names
         if "srcnn" in names or (wants_best and BEST == "srcnn"):
             self._take(Path(config.node.state_dir) / MODELS)
         if wants_best:
-            self.default = fallen_back()
+            self.default, self.detector = fallen_back(), resolve("default")
 
     def _take(self, folder: Path) -> None:
         try:

@@ -42,6 +42,7 @@ memory_budget = "2GiB"
 [[series]]
 topic = "plant/{{machine}}/{{variable}}"
 window = {window}
+detector = "{detector}"
 interval = "1s"
 """
 
@@ -125,10 +126,12 @@ def metric(http: int, name: str) -> float:
 class Watched:
     """One agent on the broker."""
 
-    def __init__(self, folder: Path, broker: Mosquitto, http: int, window: int) -> None:
+    def __init__(self, folder: Path, broker: Mosquitto, http: int, window: int, detector: str) -> None:
         self.http = http
         config = folder / "bench.toml"
-        config.write_text(CONFIG.format(folder=folder, port=broker.port, http=http, window=window))
+        config.write_text(
+            CONFIG.format(folder=folder, port=broker.port, http=http, window=window, detector=detector)
+        )
         self.process = AgentProcess(config, folder / "agent.log")
         self.process.start()
 
@@ -141,14 +144,14 @@ class Watched:
         return cpu_seconds(self.process.pid) - before
 
 
-def compare(count: int, rounds: int, window: int) -> None:
+def compare(count: int, rounds: int, window: int, detector: str) -> None:
     """CPU per message, single readings and arrays of 64, against bare paho."""
     single, arrays, bare = [], [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "broker").mkdir()
         with Mosquitto(folder / "broker", shipped=True) as broker:
-            agent = Watched(folder, broker, free_port(), window)
+            agent = Watched(folder, broker, free_port(), window, detector)
             start = 0
             for _ in range(rounds):
                 load = messages(count, 10, 1, start)
@@ -178,7 +181,7 @@ def free_port() -> int:
     return port()
 
 
-def memory(counts: list[int], window: int) -> None:
+def memory(counts: list[int], window: int, detector: str) -> None:
     """RSS by number of series."""
     sizes = []
     for count in counts:
@@ -186,7 +189,7 @@ def memory(counts: list[int], window: int) -> None:
             folder = Path(name)
             (folder / "broker").mkdir()
             with Mosquitto(folder / "broker", shipped=True) as broker:
-                agent = Watched(folder, broker, free_port(), window)
+                agent = Watched(folder, broker, free_port(), window, detector)
                 few = max(1, 64)
                 load = messages(count * 5, count, few, 0)
                 agent.load(broker, load, count * 5 * few)
@@ -205,14 +208,14 @@ def memory(counts: list[int], window: int) -> None:
         print(f"one more series                  {each / 1024:8.1f} KiB")
 
 
-def wear(rates: list[int], seconds: float) -> None:
+def wear(rates: list[int], seconds: float, detector: str) -> None:
     """Bytes and commits (one flush each, three more when the log is folded in) of a steady stream."""
     for rate in rates:
         with tempfile.TemporaryDirectory(dir=ROOT) as name:
             folder = Path(name)
             (folder / "broker").mkdir()
             with Mosquitto(folder / "broker", shipped=True) as broker:
-                agent = Watched(folder, broker, free_port(), 1440)
+                agent = Watched(folder, broker, free_port(), 1440, detector)
                 load = messages(int(rate * seconds), max(rate, 1), 1, 0)
                 began = time.monotonic()
                 with Publisher("127.0.0.1", broker.port) as publisher:
@@ -243,13 +246,14 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--window", type=int, default=1440)
+    parser.add_argument("--detector", default="default", help="of all series")
     parser.add_argument("--series", type=int, nargs="*", default=[1, 1000])
     parser.add_argument("--seconds", type=float, default=30.0, help="of each steady stream")
     options = parser.parse_args()
     print(json.dumps({"python": sys.version.split()[0], "cores": os.cpu_count()}))
-    compare(options.messages, options.rounds, options.window)
-    memory(options.series, options.window)
-    wear([1, 1000], options.seconds)
+    compare(options.messages, options.rounds, options.window, options.detector)
+    memory(options.series, options.window, options.detector)
+    wear([1, 1000], options.seconds, options.detector)
 
 
 if __name__ == "__main__":

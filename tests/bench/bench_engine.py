@@ -34,10 +34,10 @@ class Instant:
 class Plant:
     """An engine with so many series, and readings for it, row by row."""
 
-    def __init__(self, series: int, *, instant: bool, window: int) -> None:
+    def __init__(self, series: int, *, instant: bool, window: int, detector: str) -> None:
         self.engine = Engine(EngineSettings(node="n", max_series=10**6, memory_budget_bytes=2**62))
         self.ids = [f"plant.m{i}.v" for i in range(series)]
-        settings = SeriesSettings(judging=DetectorSettings(window=window))
+        settings = SeriesSettings(detector=detector, judging=DetectorSettings(window=window))
         for series_id in self.ids:
             self.engine.add(series_id, "t", settings, 0)
             if instant:
@@ -80,10 +80,11 @@ def main() -> None:
     parser.add_argument("--readings", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--window", type=int, default=1440)
+    parser.add_argument("--detector", default="spectral-residual", help="of all series")
     parser.add_argument("--series", type=int, nargs="*", default=[10, 100, 1000, 10_000])
     options = parser.parse_args()
     plants = {
-        (count, instant): Plant(count, instant=instant, window=options.window)
+        (count, instant): Plant(count, instant=instant, window=options.window, detector=options.detector)
         for count in options.series
         for instant in (True, False)
     }

@@ -95,6 +95,23 @@ def test_birth_is_told_in_order_and_a_clean_stop_says_offline(plant: Plant):
     wait_for(lambda: plant.last("edgead/gw1/status")["state"] == "offline", "offline said")
 
 
+def test_without_a_series_that_wants_it_no_network_is_loaded(plant: Plant):
+    def loaded() -> list[str]:
+        mapped = Path(f"/proc/{plant.agent.pid}/maps").read_text()
+        return [each for each in ("onnxruntime", "numpy") if each in mapped]
+
+    plant.send(3)
+    assert loaded() == ["onnxruntime", "numpy"]
+    assert plant.last("edgead/gw1/info")["default_detector"] == "srcnn"
+    plant.agent.stop()
+    plant.configure(text=CONFIG + 'detector = "spectral-residual"\n')
+    plant.heard.messages.clear()
+    plant.agent.start()
+    plant.send(3)
+    assert loaded() == []
+    assert plant.last("edgead/gw1/info")["default_detector"] == ""
+
+
 def test_a_killed_agent_is_offline_by_its_last_will(plant: Plant):
     plant.agent.kill()
     wait_for(lambda: plant.last("edgead/gw1/status").get("state") == "offline", "offline said")
