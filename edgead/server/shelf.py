@@ -4,6 +4,7 @@ A trained package is a file named after its model; the row in the job store says
 such a row is what a kill left.  Loaded models are kept in memory within a budget, the one used last longest.
 """
 
+import logging
 import threading
 import uuid
 from collections import OrderedDict
@@ -20,6 +21,8 @@ from edgead.registry.disk import make_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+log = logging.getLogger("edgead")
 
 #: Makes the id of an installed package: the same package has the same id on every gateway.
 _NAMESPACE = uuid.UUID("5f0f3d6e-6d0f-4a38-9d6e-0e64be1f9a4e")
@@ -130,15 +133,20 @@ class Shelf:
         return f"packages of models that are not known any more are kept in {aside}"
 
     def installed(self) -> dict[str, InstalledModel]:
-        """Active multivariate packages of this gateway's registry by id."""
+        """Active multivariate packages of this gateway's registry by id; a damaged one is left out and told."""
         # an activation renames a new file `active` into the folder of its model
         stamp = tuple((path, path.stat().st_mtime_ns) for path in sorted(self._installed.glob("*/active")))
         if stamp != self._seen:
-            found = {}
-            for one in Registry(self._installed).packages() if stamp else ():
-                if one.active and isinstance(one.manifest, Manifest):
-                    identity = str(uuid.uuid5(_NAMESPACE, one.manifest.id))
-                    found[identity] = InstalledModel(identity, one.manifest)
+            found, registry = {}, Registry(self._installed)
+            for path, _ in stamp:
+                try:
+                    manifest = registry.active(path.parent.name).manifest
+                except ModelPackageError as error:
+                    log.error("an installed model is left out", extra={"fields": {"reason": str(error)}})
+                    continue
+                if isinstance(manifest, Manifest):
+                    identity = str(uuid.uuid5(_NAMESPACE, manifest.id))
+                    found[identity] = InstalledModel(identity, manifest)
             self._found, self._seen = found, stamp
         return self._found
 

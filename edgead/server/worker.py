@@ -28,6 +28,8 @@ OOM_SCORE = "700"
 
 def main() -> int:
     """Carry out the order on stdin."""
+    # a stop of a whole service is the server's to heed: it ends the job and takes it up again at the next start
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     stdin = sys.stdin.buffer
     order = orders.decode_order(_exactly(stdin, HEADER.unpack(_exactly(stdin, HEADER.size))[0]))
     threading.Thread(target=_end_with, args=(stdin,), daemon=True).start()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgead.multivariate import AlignPolicy
 from edgead.server import orders
 from edgead.server.launch import STDERR_BYTES, ProcessLauncher, WorkerDied
 from tests.served import alive
@@ -93,3 +94,27 @@ def test_an_unwanted_job_ends_with_all_it_started(tmp_path: Path):
     runner.join(20)
     assert found == [None]
     assert not any(alive(int(pid)) for pid in pids.read_text().split())
+
+
+def test_a_stop_of_the_whole_service_is_the_server_s_to_heed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A supervisor may send SIGTERM to every process: a job that died of it would count as one that failed."""
+    (tmp_path / "stopped.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    order = orders.TrainOrder(
+        source="x.csv",
+        schema="OneTable",
+        sources={},
+        start_ns=0,
+        end_ns=1,
+        window=28,
+        epochs=1,
+        align=AlignPolicy(),
+        name="a",
+        version="1.0.0",
+        trainer="stopped",
+        created="2024-01-01T00:00:00Z",
+        limits=orders.Limits(2**32, 60.0),
+    )
+    found = ProcessLauncher().run(order, lambda told: None, threading.Event())
+    assert isinstance(found, orders.Failed)
+    assert found.code == "StorageReadError"  # it went on as far as to its source

@@ -163,6 +163,15 @@ def test_without_a_root_nothing_is_read(place: Place):
         assert place.code(reader, source) == "StorageReadError"
 
 
+def test_a_root_that_went_away_is_told_as_such(place: Place):
+    reader = place.reader()
+    place.root.rename(place.base / "elsewhere")  # as when a disk is no longer mounted
+    for source in (str(place.root / "one.csv"), "one.csv"):
+        with pytest.raises(SourceError, match="data root cannot be read"):
+            reader.check(source)
+        assert place.code(reader, source) == "StorageReadError"
+
+
 def test_a_link_in_a_folder_of_variables_is_refused(place: Place):
     (place.root / "many" / "linked.csv").symlink_to(place.base / "secret.csv")
     assert place.code(place.reader(), "many") == "StorageReadError"

@@ -53,9 +53,14 @@ class Root:
         Raises
         ------
         SourceError
-            ``FileNotExist``, ``StorageReadError`` (a link, or no permission), ``ReadingFileError`` (not a file).
+            ``FileNotExist``, ``StorageReadError`` (a link, no permission, or the root is gone), ``ReadingFileError``
+            (not a file).
         """
-        fd = os.open(self._real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = os.open(self._real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            message = f"{source}: its data root cannot be read just now ({error.strerror})"
+            raise SourceError(message, code="StorageReadError") from None
         try:
             for place, name in enumerate(names):
                 fd = _step(fd, name, source, last=place == len(names) - 1)

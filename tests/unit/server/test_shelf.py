@@ -51,6 +51,15 @@ def test_loaded_models_stay_within_the_budget_the_one_used_last_longest(tmp_path
     assert tight.load(FIRST) is tight.load(FIRST)
 
 
+def test_a_damaged_pointer_leaves_the_other_models(tmp_path: Path):
+    shelf = shelf_of(tmp_path)
+    Registry(tmp_path / "installed", trial=lambda data: None).install(packages.PUMP)
+    damaged = tmp_path / "installed" / "fan" / "active"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"{")
+    assert [one.manifest.name for one in shelf.installed().values()] == ["pump"]
+
+
 def test_installed_packages_are_seen_as_they_come_and_change(tmp_path: Path):
     shelf = shelf_of(tmp_path)
     assert shelf.installed() == {}
