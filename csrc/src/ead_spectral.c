@@ -735,7 +735,7 @@ int ead_spectral_revise(ead_spectral *state, const ead_slide_table *table, size_
         return EAD_OK;
     ead_wide y = within_reach(state, value + state->x.offset);
     int status = ead_slide_replace(slide_of(state), table, age, y);
-    if (status != EAD_OK)
+    if (status != EAD_OK && status != EAD_E_RANGE) /* out of range: a row before a new window, see add_row */
         return status;
     ring_of(state)[(state->position + 2 * (size_t)state->n - 1 - age) % state->n] =
         (ead_real)(y - state->x.origin);

@@ -298,3 +298,16 @@ def test_a_mute_outlives_a_second_restart():
     again.settle(1)  # a commit with nothing new
     assert again.forget_through == 0, "the entry with the mute is still needed"
     assert restore(entries).series["pump.flow"].phase == "muted"
+
+
+@pytest.mark.parametrize("detector", ["spectral-residual", "srcnn"])
+def test_a_late_reading_from_before_the_detector_began_a_new_window_stops_nothing(detector: str):
+    engine = make_engine(detector=detector, allowed_lateness_ns=0, judging=DetectorSettings(window=48))
+    values = [(1e18 if second < 300 else 1.0) * (0.1 + second * 0.618 % 0.9) for second in range(400)]
+    for second, value in enumerate(values):
+        feed(engine, reading(second, value))
+        if second >= 40:
+            feed(engine, *(reading(second - age, value / 2) for age in (1, 5, 40)))
+    assert engine.counts["late"] == 3 * 360
+    state = engine.series["pump.flow"].detector.dump()
+    engine.series["pump.flow"].detector.load(state)
