@@ -1,5 +1,6 @@
 """What the last syncs came to, kept on the device: for `status`, `info` and the next sync.  Needs no extra."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,8 @@ REFUSALS_KEPT = 16
 LEFT_TOLD = 16
 #: Seconds after which a package that failed its trial may be tried again: the device may have been short of memory.
 RETRY_S = 86_400
+#: Characters of a sentence, and of the name of what was refused, that are kept: part of it is a stranger's text.
+DETAIL_CHARS, TARGET_CHARS = 500, 260
 _MAX_BYTES = 1_000_000
 
 State = Literal["never", "current", "offered", "installed", "refused", "unreachable", "failed"]
@@ -116,14 +119,18 @@ class SyncRecord(msgspec.Struct, frozen=True):
 
 
 def read_record(state_dir: Path) -> SyncRecord:
-    """The record of a device; an empty one when there is none, or it is damaged.
+    """The record of a device; an empty one when there is none, or it is damaged or longer than it may be.
 
     Raises
     ------
     UplinkError
         If the file cannot be read.
     """
-    data = read_bounded(state_dir / FOLDER / FILE, _MAX_BYTES)
+    path = state_dir / FOLDER / FILE
+    with suppress(OSError):
+        if path.stat().st_size > _MAX_BYTES:
+            return SyncRecord()
+    data = read_bounded(path, _MAX_BYTES)
     try:
         return msgspec.json.decode(data, type=SyncRecord) if data else SyncRecord()
     except (msgspec.MsgspecError, UnicodeDecodeError):

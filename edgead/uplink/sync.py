@@ -22,7 +22,17 @@ from edgead.package.archive import MAX_PACKAGE_BYTES
 from edgead.uplink.disk import alone, folder_in
 from edgead.uplink.fetch import Fetcher
 from edgead.uplink.reasons import Refusal, Refused, Unreachable
-from edgead.uplink.record import LEFT_TOLD, RETRY_S, State, Taken, read_record, write_record
+from edgead.uplink.record import (
+    DETAIL_CHARS,
+    LEFT_TOLD,
+    REFUSALS_KEPT,
+    RETRY_S,
+    TARGET_CHARS,
+    State,
+    Taken,
+    read_record,
+    write_record,
+)
 from edgead.uplink.refresh import Session
 from edgead.uplink.release import TARGET, Device, Release, chosen, not_for, read_release
 from edgead.uplink.signed import show
@@ -283,7 +293,7 @@ class _Sync:
             if isinstance(read, Release):
                 releases.append(read)
             else:
-                self._refused.append(replace(read, at_ms=self._now_ms()))
+                self._note_refusal(read)
         self._leave(releases)
         self._withdraw({release.target for release in releases})
         wanted = chosen(releases, self._device, usable=self._usable, only=self._only)
@@ -308,8 +318,8 @@ class _Sync:
     def _leave(self, releases: list[Release]) -> None:
         """Tell what is not for this device; an operator who asked for it by name gets a refusal."""
         why = [(each, not_for(each, self._device, everywhere=bool(self._only))) for each in releases]
-        left = [f"{each.title}: {reason}" for each, reason in why if reason]
-        self._record = replace(self._record, left=left[:LEFT_TOLD])
+        left = [f"{each.title}: {reason}"[:DETAIL_CHARS] for each, reason in why if reason][:LEFT_TOLD]
+        self._record = replace(self._record, left=left)
         named = [(each, reason) for each, reason in why if self._only and each.terms.name == self._only]
         if self._only and all(reason for _, reason in named):
             told = [f"{each.title}: {reason}" for each, reason in named]
@@ -407,7 +417,13 @@ class _Sync:
         self._record = replace(self._record, handled={**self._record.handled, key: release.terms.id})
 
     def _refuse(self, error: Refused) -> None:
-        self._refused.append(Refusal(error.reason, error.detail, error.target, self._now_ms()))
+        self._note_refusal(Refusal(error.reason, error.detail, error.target))
+
+    def _note_refusal(self, refusal: Refusal) -> None:
+        """What is signed may be long, and many; what is kept of it must not keep the next sync from its record."""
+        if len(self._refused) < REFUSALS_KEPT:
+            detail, target = refusal.detail[:DETAIL_CHARS], refusal.target[:TARGET_CHARS]
+            self._refused.append(Refusal(refusal.reason, detail, target, self._now_ms()))
 
     def _remember_failure(self, release: Release) -> None:
         self._record = replace(self._record, failed={**self._record.failed, release.terms.id: self._now_ms()})

@@ -5,7 +5,9 @@ import shutil
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
+from tuf.api.metadata import TargetFile
 
 from edgead.registry.trial import run_trial
 from edgead.uplink import fetch
@@ -415,6 +417,28 @@ def test_terms_that_make_no_sense(vendor: Vendor, server: RepositoryServer, devi
     for terms in ({"name": "pump"}, {"name": "pump", "id": "x", "kind": "firmware"}, {"name": 5, "id": "x"}):
         vendor.release_unchecked(b"x", target="models/x.zip", **terms)
         assert [each.reason for each in device.sync(server.url).refused] == ["bad-metadata"]
+
+
+@pytest.mark.parametrize("target", ["models/" + "x" * 700_000, "models/x.zip"])
+def test_a_list_of_long_or_many_bad_targets_locks_no_device_out(
+    target: str, vendor: Vendor, server: RepositoryServer, device: Gateway
+):
+    publisher = vendor.publisher
+    now = publisher._load()
+    for number in range(2 if len(target) > 100 else 3000):
+        custom = {"kind": "firmware" + "y" * 200, "name": "x", "id": "x", "release": 1}
+        path = f"{target[:-4]}{number}.zip"
+        now.targets.signed.targets[path] = TargetFile(1, {"sha256": "0" * 64}, path, {"custom": custom})
+    publisher._release(now, targets=True)
+    outcome = device.sync(server.url)
+    assert outcome.state == "refused"
+    assert len(msgspec.json.encode(outcome)) < 40_000  # a line of the uplink's process
+    assert (device.folder / "uplink" / "sync.json").stat().st_size < 40_000
+    for path in list(now.targets.signed.targets):
+        if path.startswith(target[:-4]):
+            del now.targets.signed.targets[path]
+    publisher._release(now, targets=True)
+    assert device.sync(server.url).state == "current"
 
 
 def test_zip_bomb(vendor: Vendor, server: RepositoryServer, device: Gateway):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from edgead.uplink.reasons import Refusal
-from edgead.uplink.record import REFUSALS_KEPT, SyncRecord
+from edgead.uplink.record import REFUSALS_KEPT, SyncRecord, read_record, write_record
 
 NOW = datetime(2026, 3, 3, tzinfo=UTC).timestamp()
 
@@ -37,3 +37,9 @@ def test_refusals_are_bounded_and_the_same_one_is_not_told_twice():
         record = record.with_refusals([Refusal("freeze", "held back", "timestamp.json", number)])
     assert len(record.refused) == REFUSALS_KEPT
     assert [each.at_ms for each in record.refused if each.reason == "freeze"] == [99]
+
+
+def test_a_record_longer_than_it_may_be_is_begun_anew(tmp_path):
+    (tmp_path / "uplink").mkdir()
+    write_record(tmp_path, SyncRecord(detail="x" * 1_100_000))
+    assert read_record(tmp_path) == SyncRecord()
