@@ -12,7 +12,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ MAX_BATCH_BYTES, MAX_LINES, MAX_LINE_BYTES = 16 * 2**20, 5000, 2**20
 MAX_READINGS, MAX_WINDOW = 1_000_000, 100_000
 MAX_KEY_CHARS = 400
 MAX_LISTED = 10_000
+#: Characters of a reason in the list of updates.
+MAX_REASON = 1000
 #: Times that a file of readings can show, the years 1 to 9999, in epoch microseconds.
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 _PREFIX = "/edgead/v1/ingest/"
@@ -303,8 +305,7 @@ def routes(context: ServerContext) -> list[BaseRoute]:
         model = request.query_params.get("model", "")
 
         def found() -> dict[str, Any]:
-            rows = fleet().store.records(None, kind="update", limit=100 * MAX_LISTED)
-            return {"updates": outcomes(rows, model)}
+            return {"updates": outcomes(fleet().store.every("update"), model)}
 
         return await _listed(found)
 
@@ -399,12 +400,12 @@ def _record(row: FleetRecord) -> dict[str, Any]:
     }
 
 
-def outcomes(rows: Sequence[FleetRecord], model: str = "") -> list[dict[str, Any]]:
+def outcomes(rows: Iterable[FleetRecord], model: str = "") -> list[dict[str, Any]]:
     """What became of each package on the devices: how many are where with it, and why some turned it down.
 
     Parameters
     ----------
-    rows : sequence of FleetRecord
+    rows : iterable of FleetRecord
         Of kind ``update``, in the order they came.
     model : str, optional
         Only of this one.
@@ -422,6 +423,11 @@ def outcomes(rows: Sequence[FleetRecord], model: str = "") -> list[dict[str, Any
         event = str(update.get("event", ""))
         package["counts"][event] = package["counts"].get(event, 0) + 1
         if event in ("rejected", "rolled-back", "refused"):
-            told = {key: update.get(key) for key in ("event", "reason", "ts", "rows", "alarms")}
+            told = {key: _brief(update.get(key)) for key in ("event", "reason", "ts", "rows", "alarms")}
             package["turnedDown"].append({"device": row.device, **told})
     return list(packages.values())
+
+
+def _brief(value: Any) -> Any:
+    """A value that a device told, no longer than a list of many needs."""
+    return value if value is None or isinstance(value, int | float) else str(value)[:MAX_REASON]

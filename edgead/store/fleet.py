@@ -22,6 +22,7 @@ __all__ = ["DeviceRow", "FleetRecord", "FleetStore", "Window"]
 DATABASE = "fleet.db"
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x65646766  # "edgf"
+PAGE_BYTES = 8 * 2**20  # of the bodies of records read at once
 LOG_BYTES = 16 * 2**20  # of SQLite's log, after which its file is cut back
 
 _TABLES = (
@@ -245,7 +246,7 @@ class FleetStore:
         kind : str, optional
             Only of this kind.
         after, limit : int, optional
-            At most so many, that came after this one.
+            At most so many, that came after this one; fewer, but one, when their bodies have more than `PAGE_BYTES`.
         """
         where, values = "n > ?", [after]
         for column, value in (("device", device), ("kind", kind)):
@@ -253,11 +254,26 @@ class FleetStore:
                 where += f" AND {column} = ?"
                 values.append(value)  # type: ignore[arg-type]
         columns = "kind, key, seq, created_ms, replay, body, received_ms, n, device"
-        with self._reading():
-            rows = self._connection.execute(
+        found: list[FleetRecord] = []
+        size = 0
+        with self._reading(), contextlib.closing(self._connection.cursor()) as cursor:
+            cursor.execute(
                 f"SELECT {columns} FROM records WHERE {where} ORDER BY n LIMIT ?", (*values, limit)
-            ).fetchall()
-        return [_struct(FleetRecord, (*row[:4], bool(row[4]), *row[5:])) for row in rows]
+            )
+            for row in cursor:
+                record = _struct(FleetRecord, (*row[:4], bool(row[4]), *row[5:]))
+                size += len(record.body)
+                if found and size > PAGE_BYTES:
+                    break
+                found.append(record)
+        return found
+
+    def every(self, kind: str) -> Iterator[FleetRecord]:
+        """All records of a kind, of all devices, in the order they came; read a page at a time."""
+        page = self.records(None, kind=kind)
+        while page:
+            yield from page
+            page = self.records(None, kind=kind, after=page[-1].n)
 
     def readings(self, device: str, series: str) -> list[tuple[int, float | None]]:
         """All readings of a series: epoch microseconds and value, by time."""

@@ -218,6 +218,27 @@ def test_a_place_in_the_list_is_a_number(server: ServerProcess, query: str) -> N
     assert (answer.status, answer.code) == (400, "BadArgument")
 
 
+def test_large_records_are_listed_in_pages_that_fit_in_memory(server: ServerProcess, device: str) -> None:
+    """A batch of a few kilobytes unfolds to megabytes: ten of them are not read at once."""
+    large = "x" * 1_000_000
+    for first in (1, 11):
+        lines = [
+            line(first + n, "update", id="p", event="rejected", model=device, reason=large) for n in range(10)
+        ]
+        assert send(server, lines, device).status == 200
+    seqs, after = [], 0
+    while page := server.ask("GET", f"/edgead/v1/devices/{device}/records?limit=10000&after={after}"):
+        assert len(page.body) < 9 * 2**20
+        if not page.json()["records"]:
+            break
+        seqs += [each["seq"] for each in page.json()["records"]]
+        after = page.json()["next"]
+    assert seqs == list(range(1, 21))
+    (package,) = server.ask("GET", f"/edgead/v1/updates?model={device}").json()["updates"]
+    assert package["counts"] == {"rejected": 20}
+    assert {each["reason"] for each in package["turnedDown"]} == {large[:1000]}
+
+
 def test_only_so_many_records_of_a_device_are_kept(tmp_path: Path) -> None:
     with start(tmp_path, "device_records = 5\n") as server:
         send(server, [line(seq) for seq in range(1, 9)])
