@@ -190,8 +190,8 @@ class Web:
         self._pace = Pace(config.bandwidth)
         self._sockets: set[socket.socket] = set()
         self._headers = {"User-Agent": f"edgead/{VERSION}", "Accept-Encoding": "identity"}
-        if config.credentials_file:
-            self._headers["Authorization"] = f"Bearer {_key(Path(config.credentials_file))}"
+        self._key = f"Bearer {_key(Path(config.credentials_file))}" if config.credentials_file else ""
+        self._server = _origin(config.url or config.repository)
         kept: dict[str, Any] = {"ssl_context": _tls(config), "num_pools": 2, "maxsize": 1}
         if config.bandwidth:  # what the kernel takes in advance would come faster than asked
             size = max(4096, min(config.bandwidth, 1 << 18))
@@ -242,10 +242,13 @@ class Web:
         """
         exchange = _Exchange(limit_s, self._pace, self._sockets)
         response = None
+        known = dict(self._headers)
+        if self._key and _origin(url) == self._server:  # a mirror or a CDN has no business with the key
+            known["Authorization"] = self._key
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 with exchange.told():
-                    response = self._send(method, url, body, {**self._headers, **(headers or {})})
+                    response = self._send(method, url, body, {**known, **(headers or {})})
                 exchange.check()
                 if response.status not in _REDIRECTS:
                     break
@@ -293,12 +296,16 @@ class _Paced:
         return part
 
 
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
 def _followed(url: str, location: str) -> str:
     """Where a redirect leads, if that is the same host and not less safe."""
     there = urljoin(url, location)
     old, new = urlsplit(url), urlsplit(there)
-    same = (new.scheme, new.hostname, new.port) == (old.scheme, old.hostname, old.port)
-    if not location or not same:
+    if not location or _origin(there) != _origin(url):
         raise Refused("redirect", f"{old.netloc} sends us to {new.scheme}://{new.netloc}")
     return there
 

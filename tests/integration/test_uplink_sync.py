@@ -284,6 +284,19 @@ def test_the_key_is_sent_and_never_told(vendor: Vendor, tmp_path: Path):
     assert "s3cret-key" not in str(outcome)
 
 
+def test_the_key_of_the_server_is_not_sent_to_a_mirror(vendor: Vendor, tmp_path: Path):
+    key = tmp_path / "key"
+    key.write_text("s3cret-key\n")
+    vendor.add(packages.PUMP)
+    with RepositoryServer(vendor.repo) as mirror, RepositoryServer(vendor.repo) as server:
+        given = {"credentials_file": str(key), "url": server.url}
+        device = Gateway(tmp_path / "state", vendor.first_root, **given)
+        assert device.sync(mirror.url).state == "installed"
+        assert all("Authorization" not in heads for _, heads in mirror.requests)
+        device.sync(server.url)
+        assert all(heads["Authorization"] == "Bearer s3cret-key" for _, heads in server.requests)
+
+
 @pytest.mark.parametrize("content", ["", "\n", "two words", "x" * 5000, "schlüssel"])
 def test_a_file_without_a_key(content: str, tmp_path: Path):
     (tmp_path / "key").write_text(content)
