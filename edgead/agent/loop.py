@@ -335,7 +335,7 @@ class Agent:
             if settings is None:
                 self.engine.remove(series_id)
                 removed.append(series_id)
-            elif settings != series.settings:
+            elif settings != series.settings or self.network.is_behind(series.detector):
                 self.engine.configure(series_id, settings)
                 changed.add(series_id)
         fresh, gone = self.groups.load(config)

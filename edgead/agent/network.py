@@ -8,7 +8,7 @@ from pathlib import Path
 from edgead.agent.groups import MODELS
 from edgead.config import Config
 from edgead.errors import EdgeADError
-from edgead.univariate.streaming import BEST, fallen_back, resolve
+from edgead.univariate.streaming import BEST, StreamingDetector, fallen_back, resolve
 
 
 class NetworkInUse:
@@ -65,6 +65,11 @@ class NetworkInUse:
             networks.use(Registry(folder).active(networks.MODEL))
         except EdgeADError as error:
             self.refused = f"model {networks.MODEL}: the installed one is not in use: {error}"
+
+    def is_behind(self, detector: StreamingDetector) -> bool:
+        """Whether a detector was made with another package than the one in use."""
+        network = getattr(detector, "network", None)
+        return network is not None and bool(self.models) and network.sha256 not in self.models.values()
 
     @property
     def problems(self) -> list[str]:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from edgead.agent import build
 from edgead.agent.network import NetworkInUse
 from edgead.config import Config, NodeConfig, SeriesConfig
+from edgead.records import Reading
 from edgead.registry import Registry
 from edgead.univariate import DetectorSettings, make_detector, networks
 from tests import packages
@@ -48,6 +50,28 @@ def test_an_installed_package_takes_its_place(tmp_path: Path):
     install(tmp_path, newer())
     assert list(NetworkInUse(config(tmp_path, "srcnn")).models) == ["srcnn@9.0.0"]
     assert make_detector("srcnn", DetectorSettings()).model == "srcnn@9.0.0"
+
+
+def test_a_reload_gives_the_series_there_are_the_installed_package_too(tmp_path: Path, monkeypatch):
+    agent = build(config(tmp_path, "srcnn", "spectral-residual"))
+    monkeypatch.setattr(agent._link, "start", lambda filters: None)
+    for series_id, source in (("t.0", "t/0"), ("t.1", "t/1")):
+        settings = agent.intake.settings_for(series_id, source)
+        assert settings is not None
+        assert agent.engine.add(series_id, source, settings, 1) is None
+        agent.engine.feed([Reading(series_id, at * 10**9, at % 7) for at in range(1, 200)], 200 * 10**9)
+    light = agent.engine.series["t.1"]
+    install(tmp_path, newer())
+    agent.reload(lambda: agent.config)
+    agent._take_config()
+    series = agent.engine.series["t.0"]
+    assert series.detector.model == "srcnn@9.0.0"
+    assert series.ready  # all that the core learned stays
+    assert agent.engine.series["t.1"] is light
+    agent.reload(lambda: agent.config)
+    agent._take_config()
+    assert agent.engine.series["t.0"] is series
+    agent.saving.close()
 
 
 @pytest.mark.parametrize(
