@@ -2,10 +2,11 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from edgead.errors import InvalidInput, ModelPackageError, StoreError
 from edgead.multivariate import align
+from edgead.recording import Times
 from edgead.server import documents, requests
 from edgead.server.answers import Answer, decode_answer
 from edgead.server.assembly import prepare_jobs
@@ -39,6 +41,8 @@ STATUS = {
 #: Models of a page of a list when the client does not say, and the most.
 PAGE: dict[Version, int] = {"v1.1": 10, "v1.1-preview.1": 5, "v1.1-preview": 5}
 MAX_PAGE = 1000
+#: Values of the aligned table of a detect-last, 64 MiB: ten times what 300 variables with common times have.
+MAX_CELLS = 2**23
 #: Seconds after which a client whose detections are too many may come again.
 RETRY_S = 5
 PREVIEWS: tuple[Version, ...] = ("v1.1-preview", "v1.1-preview.1")
@@ -235,6 +239,7 @@ def judge_last(loaded: Loaded, asked: requests.LastRequest, version: Version) ->
     if strange:
         raise InvalidInput(f"The variable {strange[0]!r} is none of the model's.", code="RedundantFile")
     columns = {name: asked.columns[name] for name in spec.names}
+    _check_size([times for times, _ in columns.values()], spec.align.mode)
     table = align(columns, spec.align)
     count = len(table.rows)
     if count < spec.window:
@@ -247,6 +252,22 @@ def judge_last(loaded: Loaded, asked: requests.LastRequest, version: Version) ->
         rows = tuple(judge_row(loaded.scorer, table.rows, table.times_ns, at) for at in range(first, count))
     states = states_between(columns, spec.align, table.times_ns[first:])
     return documents.last_document(Answer(spec.names, spec.window, rows), states, asked.top, version)
+
+
+def _check_size(times: Sequence[Times], mode: str) -> None:
+    """Refuse what unfolds in memory: in Outer mode every variable gets a value at every time of any other."""
+    if mode != "Outer":
+        return
+    distinct = list({id(each): each for each in times}.values())  # most have the same times, read once
+    rows = sum(map(len, distinct))
+    if rows * len(times) > MAX_CELLS:
+        rows = len(np.unique(np.concatenate(distinct)))
+    if rows * len(times) > MAX_CELLS:
+        raise InvalidInput(
+            f"{len(times)} variables with {rows} different times are aligned to {rows * len(times)} values, at most "
+            f"{MAX_CELLS}: expected times that variables have in common.",
+            code="DataExceedsLimit",
+        )
 
 
 async def package_response(jobs: Jobs, request: Request) -> Response:
