@@ -4,6 +4,7 @@ does the travelling.
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from edgead.agent.syncing import Delivered, Order, Said, Syncing
 from edgead.bridge.commands import Command
 from edgead.bridge.messages import CommandState, SyncInfo, event_message, group_event_message
 from edgead.config import Config
+from edgead.config.loading import FRAGMENTS
 from edgead.errors import InvalidInput, UplinkError
 from edgead.records import Event, Reading
 from edgead.uplink.reasons import Refusal
@@ -78,6 +80,7 @@ class Uplink:
         self._config = config
         self._state_dir = Path(config.node.state_dir)
         self._record = self._read_record()
+        self._fragments = self._fragments_there()
         if self._sampler is not None:
             self.left_out += self._sampler.left_out
         data = config.uplink.data
@@ -243,8 +246,17 @@ class Uplink:
                 )
         if self.rollout is not None:
             self.rollout.refresh(now_ns)
-        if any(each.kind == "config" for each in said.taken):
+        if any(each.kind == "config" for each in said.taken) or self._fragments_there() != self._fragments:
             self._reload()
+
+    def _fragments_there(self) -> dict[str, tuple[int, int]]:
+        """What the process can have changed without a word: one taken back, one it brought and was killed after."""
+        found = {}
+        with suppress(OSError):
+            for path in (self._state_dir / FRAGMENTS).glob("*.toml"):
+                stat = path.stat()
+                found[path.name] = (stat.st_ino, stat.st_mtime_ns)
+        return found
 
     def _on_trial(self, command: Command) -> bool:
         return self.rollout is not None and bool(self.rollout.progress(command.model))

@@ -266,3 +266,20 @@ def test_windows_of_readings_leave_half_of_the_outbox_to_events(
     assert 0.4 * 65536 < sizes < 0.62 * 65536
     assert world.uplink.dropped["uplink_data"] > 10
     world.saving.close()
+
+
+def test_fragments_that_changed_without_a_word_are_taken_with_the_configuration(world: World) -> None:
+    folder = world.folder / "state" / "uplink" / "config"
+    folder.mkdir(parents=True)
+    reloads = []
+    for change in (
+        lambda: (folder / "lines.toml").write_text("# brought by a process that was killed"),
+        lambda: (folder / "lines.toml").unlink(),  # taken back by the publisher
+        lambda: None,
+    ):
+        world.look(NOW + len(reloads) * 7 * HOUR)
+        change()
+        world.end(NOW + len(reloads) * 7 * HOUR + S)
+        reloads.append(world.reloads)
+        world.uplink.load(world.config)
+    assert reloads == [1, 2, 2]
