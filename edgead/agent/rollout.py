@@ -242,9 +242,7 @@ class Rollout:
 
     def _drop(self, run: _Run, now_ns: int) -> None:
         """End the shadow run of a candidate that the sync took from the shelf."""
-        turned_down = {each.id: each.reason for each in self._shelf.rejections(run.name)}
-        reason = turned_down.get(run.watch.id, "it waits no more")
-        tally = self._tally(run)
+        tally, reason = self._tally(run), "taken back by the publisher"
         self._end(run)
         self._tell("rejected", run.name, run.watch.id, run.version, now_ns, reason=reason, tally=tally)
 

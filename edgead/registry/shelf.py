@@ -127,6 +127,21 @@ class Shelf(Registry):
             write_notes(folder, replace(_rejecting(notes, rejection), candidate=None, watch=watch))
             self._prune(folder, newest=self._pointer(name).active)
 
+    def forget(self, name: str, identity: str) -> None:
+        """Forget a candidate that nobody judged; it may come again.
+
+        Raises
+        ------
+        ModelPackageError
+            If the disk refuses.
+        """
+        folder = self._folder(name)
+        with writing(folder):
+            notes = read_notes(folder)
+            if notes.candidate is not None and notes.candidate.id == identity:
+                write_notes(folder, replace(notes, candidate=None))
+                self._prune(folder, newest=self._pointer(name).active)
+
     def rejections(self, name: str) -> tuple[Rejection, ...]:
         """What was rejected or rolled back of a model, newest first."""
         return read_notes(self._folder(name)).rejected

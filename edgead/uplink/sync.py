@@ -68,8 +68,8 @@ class Shelf(Protocol):
     def accept(self, name: str, identity: str) -> object:
         """Make what waits active."""
 
-    def reject(self, name: str, identity: str, reason: str, *, at_ns: int = 0) -> None:
-        """Forget what waits, and do not take it again."""
+    def forget(self, name: str, identity: str) -> None:
+        """Forget what waits; it may come again."""
 
     def rejections(self, name: str) -> Sequence[object]:
         """What this device turned down."""
@@ -331,9 +331,8 @@ class _Sync:
         for one in self._shelf.candidates():
             if TARGET.fullmatch(one.note) and one.note not in released:
                 try:
-                    self._shelf.reject(
-                        one.name, one.id, "taken back by the publisher", at_ns=self._now_ms() * 10**6
-                    )
+                    self._shelf.forget(one.name, one.id)
+                    self._unhandle(one)
                 except ModelPackageError as error:
                     raise UplinkError(str(error)) from error
 
@@ -415,6 +414,12 @@ class _Sync:
     def _handle(self, release: Release) -> None:
         key = f"{release.terms.kind}/{release.terms.name}"
         self._record = replace(self._record, handled={**self._record.handled, key: release.terms.id})
+
+    def _unhandle(self, one: _Waiting) -> None:
+        """Nobody here decided about it: released again, it is taken again."""
+        gone = (f"model/{one.name}", one.id)
+        handled = {key: each for key, each in self._record.handled.items() if (key, each) != gone}
+        self._record = replace(self._record, handled=handled)
 
     def _refuse(self, error: Refused) -> None:
         self._note_refusal(Refusal(error.reason, error.detail, error.target))

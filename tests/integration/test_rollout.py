@@ -277,7 +277,7 @@ def test_a_newer_candidate_takes_the_place_of_one_in_its_shadow_run(device: Devi
 def test_the_shadow_run_of_a_candidate_that_was_taken_back_ends(device: Device) -> None:
     device.offer(packages.variant(2))
     device.run(WINDOW + 10)
-    device.shelf.reject("pump", V[2], "taken back by the publisher")  # as the process of the sync does
+    device.shelf.forget("pump", V[2])  # as the process of the sync does
     device.rollout.refresh(device.now_ns)
     assert (device.rollout.watched, device.engine.shadows) == ({}, {})
     assert device.story == [("offered", "1.0.2"), ("rejected", "1.0.2")]

@@ -134,7 +134,22 @@ def test_what_waits_and_is_revoked_does_not_become_active(vendor: Vendor, device
     vendor.publisher.revoke(bad.target)
     assert device.sync(vendor.repo, activate=False).state == "current"
     assert (device.active(), device.shelf.candidates()) == (first.terms.id, [])
-    assert device.shelf.rejections("pump")[0].reason == "taken back by the publisher"
+    assert device.shelf.rejections("pump") == ()  # nobody judged it
+
+
+def test_what_was_taken_back_while_it_waited_is_taken_when_it_is_released_again(
+    vendor: Vendor, device: Gateway
+):
+    vendor.add(packages.PUMP)
+    device.sync(vendor.repo)
+    wrong = vendor.add(packages.variant(1), groups=[])
+    assert device.sync(vendor.repo, activate=False).state == "offered"
+    vendor.publisher.revoke(wrong.target)
+    assert device.sync(vendor.repo, activate=False).state == "current"
+    assert device.shelf.candidates() == []
+    vendor.add(packages.variant(1), share=1.0)
+    assert device.sync(vendor.repo, activate=False).state == "offered"
+    assert [each.id for each in device.shelf.candidates()] == [wrong.terms.id]
 
 
 def test_an_unusable_certificate_is_told_by_status(vendor: Vendor, tmp_path: Path):
