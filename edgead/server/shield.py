@@ -130,7 +130,7 @@ class Shield:
         if self._context.in_flight > most or use[0] > self._share(most):
             raise self._refused("requests", busy("too many requests at a time"))
         if self._settings.calls_per_minute and path.startswith(GUARDED):
-            self._check_rate(client)
+            self._check_rate(client or self._device(path, headers))
 
     def _client(self, path: str, headers: dict[bytes, bytes]) -> str:
         if not path.startswith(GUARDED) or path.startswith(tuple(self._context.open_prefixes)):
@@ -139,6 +139,14 @@ class Shield:
         if client is None:
             raise self._refused("key", GatewayError(401, _DENIED, headers={"www-authenticate": _SCHEME}))
         return client
+
+    def _device(self, path: str, headers: dict[bytes, bytes]) -> str:
+        """Whose calls below the open prefixes are counted: a known key has a count of its own, strangers share one."""
+        if not path.startswith(tuple(self._context.open_prefixes)):
+            return ""
+        key, keys = presented_key(headers), self._context.keys
+        known = any(knows(key) for knows in self._context.device_keys)
+        return f" {key}" if known or (keys.needed and client_now(keys, key) is not None) else ""
 
     def _check_origin(self, headers: dict[bytes, bytes]) -> None:
         """Without keys a page of any site in a browser on this machine could call: refuse what it would send."""

@@ -23,7 +23,7 @@ __all__ = ["JobStore", "ModelRow", "Queued", "ResultRow"]
 DATABASE = "jobs.db"
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x6564676A  # "edgj"
-ROW_BYTES = 1024  # of a result without its answer, for the bound of all
+ROW_BYTES = 1024  # of a result beside what it holds, for the bound of all
 LOG_BYTES = 16 * 2**20  # of SQLite's log, after which its file is cut back
 
 Kind = Literal["models", "results"]
@@ -301,7 +301,8 @@ class JobStore:
         """Forget the oldest finished results until all take no more than `keep_bytes`; returns how many went."""
         with self._writing("deleting the oldest results"):
             rows = self._connection.execute(
-                "SELECT id, ? + coalesce((SELECT length(body) FROM answers WHERE answers.id = results.id), 0)"
+                "SELECT id, ? + length(request) + length(errors) + length(states)"
+                " + coalesce((SELECT length(body) FROM answers WHERE answers.id = results.id), 0)"
                 " FROM results WHERE status IN ('READY', 'FAILED') ORDER BY created_ns DESC, id",
                 (ROW_BYTES,),
             ).fetchall()

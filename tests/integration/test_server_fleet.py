@@ -284,6 +284,13 @@ def test_the_outcomes_of_updates_are_counted_by_package(server: ServerProcess, d
     assert server.ask("GET", "/edgead/v1/updates?model=fan").json() == {"updates": []}
 
 
+def test_calls_of_strangers_are_not_counted_as_a_device_s(tmp_path: Path) -> None:
+    with start(tmp_path, "calls_per_minute = 5") as server:
+        assert [send(server, [line(1)], "gw1", key="wrong").status for _ in range(6)] == [401] * 5 + [429]
+        assert [send(server, [line(seq)], "gw1").status for seq in range(1, 7)] == [200] * 5 + [429]
+        assert send(server, [line(1)], "gw2").status == 200
+
+
 def test_without_device_keys_a_server_with_keys_takes_nothing(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, key="of a client") as server:
         answer = send(server, [line(1)])

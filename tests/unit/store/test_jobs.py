@@ -98,6 +98,13 @@ def test_beyond_a_size_the_oldest_finished_results_go(store: JobStore):
     assert store.result("a") is not None
 
 
+def test_what_is_known_of_variables_counts_as_part_of_a_result(store: JobStore):
+    for at, identity in enumerate("ab"):
+        store.add_result(result(identity, at + 1))
+        store.finish_result(identity, 9, status="READY", states=b"x" * 5000, answer=b"x")
+    assert store.trim(8000) == 1
+
+
 def test_all_is_there_after_opening_again(tmp_path: Path):
     store = JobStore.open(tmp_path, now_ns=1)
     store.add_model(model("m"))
