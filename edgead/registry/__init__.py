@@ -235,6 +235,8 @@ class Registry:
             raise ModelPackageError(f"{path} cannot be read: {error}") from error
 
     def _point(self, name: str, pointer: Pointer) -> None:
+        if not (self._folder(name) / f"{pointer.active}.zip").exists():
+            raise ModelPackageError(f"{name}: package {pointer.active} was removed meanwhile")
         write_whole(self._folder(name) / "active", msgspec.json.encode(pointer))
 
     def _prune(self, folder: Path, *, newest: str) -> None:

@@ -96,18 +96,23 @@ class Shelf(Registry):
             If it does not wait, or is damaged on disk; the active model stays.
         """
         folder = self._folder(name)
-        candidate = read_notes(folder).candidate
-        if candidate is None or candidate.id != identity:
-            raise ModelPackageError(f"{name}: package {identity} does not wait")
+        self._need_candidate(name, identity)
         manifest = named(open_package(self._bytes(name, identity)), name, identity)
         with writing(folder):
-            notes, pointer = read_notes(folder), self._pointer(name)
+            notes, pointer = self._need_candidate(name, identity), self._pointer(name)
             if watch is not None:
                 write_notes(folder, replace(notes, watch=watch))
             if pointer.active != identity:
                 self._point(name, Pointer(identity, pointer.active))
             write_notes(folder, replace(notes, candidate=None, watch=watch))
         return manifest
+
+    def _need_candidate(self, name: str, identity: str) -> Notes:
+        """The notes of a model for which this package waits."""
+        notes = read_notes(self._folder(name))
+        if notes.candidate is None or notes.candidate.id != identity:
+            raise ModelPackageError(f"{name}: package {identity} does not wait")
+        return notes
 
     def reject(self, name: str, identity: str, reason: str, *, at_ns: int = 0) -> None:
         """Forget a candidate, and do not take it again.

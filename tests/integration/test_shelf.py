@@ -161,3 +161,38 @@ def test_a_disk_that_refuses_a_roll_back_is_asked_again(
     shelf.withdraw("pump", "too many alarms")
     assert (shelf.active_id("pump"), shelf.watch("pump")) == (packages.id_of(1), None)
     assert [each.id for each in shelf.rejections("pump")] == [packages.id_of(2)]
+
+
+@pytest.mark.parametrize("step", ["activate", "roll_back"])
+def test_a_package_removed_by_another_process_during_the_trial_does_not_become_active(
+    step: str, tmp_path: Path
+) -> None:
+    other = Shelf(tmp_path / "models", trial=lambda data: None)
+    for number in (1, 2):
+        other.install(packages.variant(number))
+    if step == "roll_back":
+        other.activate("pump", V[2])
+
+    shelf = Shelf(tmp_path / "models", trial=lambda data: other.install(packages.variant(3)))
+    active = shelf.active_id("pump")
+    with pytest.raises(ModelPackageError, match="removed"):
+        shelf.activate("pump", V[2]) if step == "activate" else shelf.roll_back("pump")
+    assert other.active("pump").manifest.id == active
+
+
+def test_a_candidate_taken_back_at_the_last_moment_does_not_become_active(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    propose(shelf, 1, 2)
+    read = shelf._bytes
+
+    def slowly(name: str, identity: str) -> bytes:
+        data = read(name, identity)
+        shelf.forget(name, identity)  # as the process of the sync does
+        return data
+
+    monkeypatch.setattr(shelf, "_bytes", slowly)
+    with pytest.raises(ModelPackageError, match="does not wait"):
+        shelf.accept("pump", V[2])
+    monkeypatch.undo()
+    assert shelf.active("pump").manifest.id == V[1]
