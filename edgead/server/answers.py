@@ -9,7 +9,7 @@ from edgead.multivariate import Judgement, interpretation, severity, wire_score
 
 #: Most contributors that a caller may ask for (limit of the service).
 MAX_CONTRIBUTORS = 30
-#: Of one answer unfolded; 20,000 rows with 30 contributors each are a tenth of it.
+#: Of one answer unfolded; 20,000 rows with 30 contributors and 30 changed variables each are a tenth of it.
 _MAX_BYTES = 2**30
 
 
@@ -31,7 +31,8 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     causes : tuple of Cause
         Greatest first, at most `MAX_CONTRIBUTORS`; empty when normal.
     changed : tuple of Cause
-        Variables whose correlations changed, and how far in units of the edge of normal; greatest first.
+        Variables whose correlations changed, and how far in units of the edge of normal; greatest first, at most
+        `MAX_CONTRIBUTORS`: every contributor of an answer names them once more.
     """
 
     time_ns: int
@@ -80,7 +81,10 @@ def row_of(time_ns: int, judged: Judgement, names: Sequence[str]) -> Row:
     place = {name: at for at, name in enumerate(names)}
     ranked = interpretation(tuple(names), judged.contributions, judged.correlation_change, MAX_CONTRIBUTORS)
     causes = tuple(Cause(place[each.variable], each.contribution) for each in ranked)
-    changed = tuple(Cause(place[name], judged.correlation_change[place[name]]) for name in ranked[0].changed)
+    changed = tuple(
+        Cause(place[name], judged.correlation_change[place[name]])
+        for name in ranked[0].changed[:MAX_CONTRIBUTORS]
+    )
     return Row(time_ns, judged.score, causes, changed)
 
 
