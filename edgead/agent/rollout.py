@@ -374,6 +374,7 @@ class Rollout:
         self._end(run)
         self._tell("rolled-back", run.name, run.watch.id, run.version, now_ns, reason=reason, tally=tally)
         self._save()
+        self.refresh(now_ns)  # another one may have waited for that
 
     def _reject(
         self, name: str, identity: str, version: str, reason: str, now_ns: int, tally: Tally | None = None

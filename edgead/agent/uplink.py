@@ -120,7 +120,7 @@ class Uplink:
         if update.event == "activated" and update.model not in names_of(self._config):
             self._reload()  # a model of single series: it is taken with the configuration
         waiting = self._waiting.pop(update.model, [])
-        if update.event == "offered":
+        if update.event in ("offered", "kept", "rolled-back"):  # the last two are about the one before
             self._waiting[update.model] = waiting
             return
         done: CommandState = "failed" if update.event in ("rejected", "refused") else "successful"

@@ -307,6 +307,16 @@ def test_a_candidate_waits_while_the_last_one_is_watched(device: Device) -> None
     assert device.story[-2:] == [("kept", "1.0.2"), ("offered", "1.0.3")]
 
 
+def test_a_candidate_that_waited_for_the_watch_is_tried_after_a_roll_back(device: Device) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW + SHADOW)
+    device.offer(packages.variant(3))
+    device.rollout.roll_back("pump", device.now_ns)
+    assert device.story[-2:] == [("rolled-back", "1.0.2"), ("offered", "1.0.3")]
+    device.run(WINDOW + SHADOW)
+    assert device.active == "pump@1.0.3"
+
+
 def test_roll_back_on_request_in_the_watch_and_after_it(device: Device) -> None:
     device.offer(packages.variant(2))
     device.run(WINDOW + SHADOW)

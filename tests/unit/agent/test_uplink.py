@@ -283,3 +283,16 @@ def test_fragments_that_changed_without_a_word_are_taken_with_the_configuration(
         reloads.append(world.reloads)
         world.uplink.load(world.config)
     assert reloads == [1, 2, 2]
+
+
+@pytest.mark.parametrize("event", ["kept", "rolled-back"])
+def test_the_end_of_a_watch_is_no_answer_to_an_installation_that_waits_for_it(
+    world: World, event: Any
+) -> None:
+    world.uplink.install(command("model-install", "7", "pump"))
+    world.look(NOW)
+    world.end(NOW + S, "offered", taken=taken("offered"))
+    world.uplink.update(Update(id="a", event=event, ts=1, model="pump", version="1.0.2"))
+    assert [state for _, state, _ in world.answers if state in ("successful", "failed")] == []
+    world.uplink.update(Update(id="b", event="activated", ts=2, model="pump", version="1.0.3"))
+    assert world.answers[-1] == ("7", "successful", "pump 1.0.3 activated")
