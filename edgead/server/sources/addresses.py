@@ -26,6 +26,8 @@ _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*")
 # names that no one outside can point somewhere: RFC 6762, RFC 8375, and ICANN's reservation of .internal
 _LOCAL_ENDINGS = (".local", ".internal", ".home.arpa", ".lan")
+# RFC 4291: all that is routed in public; the rest are old and local forms, some of which hold an IPv4 address
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -154,7 +156,8 @@ def permitted(address: Address, url: Url, listed: Iterable[Url]) -> bool:
     listed public name cannot point it into the local network.
     """
     address = embedded(address)
-    if address.is_global and not address.is_multicast:
+    public = address.is_global and not address.is_multicast
+    if public and (address.version == 4 or address in _GLOBAL_UNICAST):
         return True
     for prefix in listed:
         if prefix.address is not None and embedded(prefix.address) == address:
