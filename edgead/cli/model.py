@@ -1,12 +1,13 @@
 """``edgead model``: packages of models, in a file or on the device."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from edgead.onnx import Session
     from edgead.package import AnyManifest, ModelPackage, Package, UnivariatePackage
@@ -49,7 +50,8 @@ def model(action: str, target: str | None, config_file: str | None) -> None:
         and target is not None
         and (config_file is None or Path(target).is_file())
     ):
-        _look(action, target, _read(target))
+        with _named(target):
+            _look(action, target, _read(target))
         return
     registry = _registry(action, config_file)
     if action == "list":
@@ -77,6 +79,17 @@ def _registry(action: str, config_file: str | None) -> "Registry":
     return Registry(Path(load(config_file).node.state_dir) / "models")
 
 
+@contextlib.contextmanager
+def _named(path: str) -> "Iterator[None]":
+    """What is wrong with a package is told with the name of its file."""
+    from edgead.errors import ModelPackageError
+
+    try:
+        yield
+    except ModelPackageError as error:
+        raise error if str(error).startswith(path) else ModelPackageError(f"{path}: {error}") from error
+
+
 def _read(path: str) -> bytes:
     from edgead.registry import read_package_file
 
@@ -86,7 +99,8 @@ def _read(path: str) -> bytes:
 def _install(registry: "Registry", target: str | None) -> None:
     if target is None:
         raise click.UsageError("model install needs a PACKAGE")
-    manifest = registry.install(_read(target))
+    with _named(target):
+        manifest = registry.install(_read(target))
     active = registry.find(manifest.id).active
     state = "active" if active else f"not active yet: edgead model activate {manifest.id[:8]}"
     click.echo(f"installed {manifest.name} {manifest.version}, id {manifest.id}; {state}")

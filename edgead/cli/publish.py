@@ -75,7 +75,7 @@ def publish() -> None:
     """
 
 
-@publish.command()
+@publish.command(short_help="Make keys and an empty repository.")
 @_repo
 @_keys
 @_passphrases
@@ -137,7 +137,7 @@ def init(
     click.echo("now take the root and targets keys out of the folder, to where their holders keep them")
 
 
-@publish.command()
+@publish.command(short_help="Make one key, on the machine of its holder.")
 @click.argument("role", type=click.Choice(ROLES))
 @_keys
 @_passphrases
@@ -149,7 +149,7 @@ def key(role: str, keys: tuple[Path, ...], passphrase_file: tuple[Path, ...]) ->
     click.echo(f"key id {keyid}")
 
 
-@publish.command()
+@publish.command(short_help="Release a model package or a config fragment.")
 @click.argument("file", metavar="PACKAGE", type=click.Path(dir_okay=False, path_type=Path))
 @_repo
 @_keys
@@ -181,7 +181,7 @@ def add(
     _remind(repo)
 
 
-@publish.command()
+@publish.command(short_help="Change which devices get a release.")
 @click.argument("release")
 @_repo
 @_keys
@@ -205,7 +205,7 @@ def rollout(
     _remind(repo)
 
 
-@publish.command()
+@publish.command(short_help="Take a release back.")
 @click.argument("release")
 @_repo
 @_keys
@@ -217,7 +217,7 @@ def revoke(release: str, repo: Path, keys: tuple[Path, ...], passphrase_file: tu
     _remind(repo)
 
 
-@publish.command()
+@publish.command(short_help="Sign the timestamp anew, with the online keys.")
 @_repo
 @_keys
 @_passphrases
@@ -229,7 +229,7 @@ def refresh(repo: Path, keys: tuple[Path, ...], passphrase_file: tuple[Path, ...
     click.echo(f"signed until {ends}")
 
 
-@publish.command()
+@publish.command(short_help="Replace keys by a new root.")
 @click.argument("role", type=click.Choice(ROLES))
 @_repo
 @_keys
@@ -264,7 +264,7 @@ def rotate(
     click.echo(f"{role} is signed by {', '.join(keyid[:8] for keyid in now)} from now on")
 
 
-@publish.command()
+@publish.command(short_help="Show releases, keys, and what ends soon.")
 @_repo
 @click.option(
     "--keys",

@@ -49,7 +49,7 @@ def test_a_refusal_is_one_line_and_exit_code_1(edgead, tmp_path):
     bad.write_bytes(packages.with_manifest(lambda m: m.update(format_version=9)))
     ran = edgead("model", "verify", bad)
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err == "edgead: error: manifest.json: format 9, this edgead reads 1\n"
+    assert ran.err == f"edgead: error: {bad}: manifest.json: format 9, this edgead reads 1\n"
 
 
 def test_the_life_of_two_packages(edgead, config, tmp_path):
