@@ -279,7 +279,8 @@ class Agent:
 
     def _begin_rollout(self) -> None:
         """Candidates, and what is watched, from where the last process left them."""
-        if self.uplink.rollout is None and uses_models(self.config):
+        wanted = uses_models(self.config) or bool(self.config.uplink.repository)
+        if self.uplink.rollout is None and wanted:
             from edgead.registry.shelf import Shelf
 
             shelf, save = Shelf(models_folder(self.config)), self._save_everything

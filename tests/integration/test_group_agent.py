@@ -14,6 +14,7 @@ from edgead.multivariate import Scorer
 from edgead.onnx import Session
 from edgead.package import read_package
 from edgead.registry import Registry
+from edgead.registry.shelf import Shelf
 from edgead.simulate import PUMP, simulate
 from tests import packages
 from tests.agent_process import AgentProcess, Heard, wait_for
@@ -201,3 +202,14 @@ def test_ten_models_fit_a_small_gateway(tmp_path: Path, broker: Mosquitto):
     print(f"RSS of the agent: one model {resident[1]:.0f} MiB, ten {resident[10]:.0f} MiB")
     assert resident[1] < 120
     assert resident[10] - resident[1] < 9 * 6
+
+
+def test_a_candidate_that_no_group_of_the_file_uses_becomes_active(tmp_path: Path, broker: Mosquitto):
+    shelf = Shelf(tmp_path / "state" / "models")
+    shelf.propose(packages.PUMP)
+    newer = shelf.propose(packages.variant(1)).id
+    config = configure(tmp_path, broker)
+    with open(config, "a") as file:
+        file.write('\n[uplink]\nrepository = "http://127.0.0.1:9/"\n')
+    with AgentProcess(config, tmp_path / "agent.log"):
+        assert shelf.active("pump").manifest.id == newer
