@@ -93,7 +93,10 @@ def test_an_unwanted_job_ends_with_all_it_started(tmp_path: Path):
     unwanted.set()
     runner.join(20)
     assert found == [None]
-    assert not any(alive(int(pid)) for pid in pids.read_text().split())
+    until = time.monotonic() + 20  # the kill is sent; the kernel may take its time on a busy machine
+    while any(alive(int(pid)) for pid in pids.read_text().split()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_a_stop_of_the_whole_service_is_the_server_s_to_heed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
