@@ -5,17 +5,12 @@ device sends again after a lost answer, or somebody else after it, changes nothi
 """
 
 import contextlib
-import sqlite3
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from edgead.errors import StoreError
-from edgead.store.database import connect, plain_errors
-from edgead.store.directory import WriterLock, make_private, set_aside
+from edgead.store.tables import Tables
 
 __all__ = ["DeviceRow", "FleetRecord", "FleetStore", "Window"]
 
@@ -23,7 +18,6 @@ DATABASE = "fleet.db"
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x65646766  # "edgf"
 PAGE_BYTES = 8 * 2**20  # of the bodies of records read at once
-LOG_BYTES = 16 * 2**20  # of SQLite's log, after which its file is cut back
 
 _TABLES = (
     "CREATE TABLE devices (device TEXT PRIMARY KEY, first_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL,"
@@ -101,42 +95,11 @@ class DeviceRow(msgspec.Struct, frozen=True, kw_only=True):
     health: bytes = b""
 
 
-class FleetStore:
+class FleetStore(Tables):
     """Records, devices and readings; for one process, from any of its threads."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock) -> None:
-        self.notices: list[str] = []
-        self._path = path
-        self._connection = connection
-        self._writer = lock
-        self._turn = threading.RLock()
-
-    @classmethod
-    def open(cls, directory: Path, *, now_ns: int) -> "FleetStore":
-        """Open the file in `directory`; a damaged one is set aside, and a new one begun.
-
-        Raises
-        ------
-        StoreError
-            If another server has the directory (``locked``), the file is a newer edgead's (``version``), or the disk
-            fails.
-        """
-        make_private(directory)
-        path = directory / DATABASE
-        with contextlib.ExitStack() as undo, plain_errors(path, "opening it"):
-            lock = WriterLock(directory)
-            undo.callback(lock.release)
-            connection, notices = _open_or_begin(path, now_ns)
-            undo.pop_all()
-        store = cls(path, connection, lock)
-        store.notices += notices
-        return store
-
-    def close(self) -> None:
-        """Close the file and let another server have the directory."""
-        with self._turn:
-            self._connection.close()
-            self._writer.release()
+    _FILE, _VERSION, _STATEMENTS = DATABASE, SCHEMA_VERSION, _TABLES
+    _HOLDS = "records"
 
     # ------------------------------------------------------------------ in
 
@@ -294,65 +257,6 @@ class FleetStore:
 
     # ------------------------------------------------------------------ the file
 
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        with self._turn, plain_errors(self._path, "reading"):
-            yield
-
-    @contextlib.contextmanager
-    def _writing(self, doing: str) -> Iterator[None]:
-        """One transaction."""
-        with self._turn, plain_errors(self._path, doing):
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-                raise
-
 
 def _struct(kind: Any, row: Sequence[Any]) -> Any:
     return kind(**dict(zip(kind.__struct_fields__, row, strict=True)))
-
-
-def _open_or_begin(path: Path, now_ns: int) -> tuple[sqlite3.Connection, list[str]]:
-    try:
-        return _open(path), []
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise
-        aside = set_aside(path, now_ns)
-    return _open(path), [f"{path} was damaged and is set aside as {aside.name}: records in it are not known"]
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    path.touch(mode=0o600)
-    connection = connect(path, "rw")
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-        found = connection.execute("PRAGMA quick_check(1)").fetchall()
-        if found[0][0] != "ok":
-            raise sqlite3.DatabaseError(found[0][0])
-        _check_version(path, connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _check_version(path: Path, connection: sqlite3.Connection) -> None:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} was written by a newer edgead (format {version}, this one reads {SCHEMA_VERSION})",
-            kind="version",
-        )
-    if version == 0:
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in _TABLES:
-            connection.execute(statement)
-        connection.execute("COMMIT")

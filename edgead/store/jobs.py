@@ -4,19 +4,13 @@ A row is a job as long as it is neither READY nor FAILED.  Every change is one t
 the method returns, so a finished result outlasts a power cut, and whatever was under way is found at the next start.
 """
 
-import contextlib
-import sqlite3
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from edgead.errors import StoreError
-from edgead.store.database import connect, plain_errors
-from edgead.store.directory import WriterLock, make_private, set_aside
+from edgead.store.tables import Tables
 
 __all__ = ["JobStore", "ModelRow", "Queued", "ResultRow"]
 
@@ -24,7 +18,6 @@ DATABASE = "jobs.db"
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x6564676A  # "edgj"
 ROW_BYTES = 1024  # of a result beside what it holds, for the bound of all
-LOG_BYTES = 16 * 2**20  # of SQLite's log, after which its file is cut back
 
 Kind = Literal["models", "results"]
 
@@ -108,57 +101,11 @@ class Queued(msgspec.Struct, frozen=True):
 _Row = TypeVar("_Row", ModelRow, ResultRow)
 
 
-class JobStore:
-    """The jobs of one server, used by all its threads.
+class JobStore(Tables):
+    """The jobs of one server, used by all its threads."""
 
-    Every method raises `StoreError` when the disk fails; nothing has changed then.
-
-    Attributes
-    ----------
-    notices : list of str
-        Sentences for people: what was set aside at opening.
-    """
-
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock) -> None:
-        self.notices: list[str] = []
-        self._path = path
-        self._connection = connection
-        self._writer = lock
-        self._turn = threading.RLock()
-
-    @classmethod
-    def open(cls, directory: Path, *, now_ns: int) -> "JobStore":
-        """Open the jobs in `directory`; a damaged file is set aside, and a new one begun.
-
-        Parameters
-        ----------
-        directory : Path
-            Made with mode 0700 when it is not there.
-        now_ns : int
-            Wall clock, for the name of a file set aside.
-
-        Raises
-        ------
-        StoreError
-            If another server has the directory (``locked``), the file is a newer edgead's (``version``), or the disk
-            fails.
-        """
-        make_private(directory)
-        path = directory / DATABASE
-        with contextlib.ExitStack() as undo, plain_errors(path, "opening it"):
-            lock = WriterLock(directory)
-            undo.callback(lock.release)
-            connection, notices = _open_or_begin(path, now_ns)
-            undo.pop_all()
-        store = cls(path, connection, lock)
-        store.notices += notices
-        return store
-
-    def close(self) -> None:
-        """Close the file and let another server have the directory."""
-        with self._turn:
-            self._connection.close()
-            self._writer.release()
+    _FILE, _VERSION, _STATEMENTS = DATABASE, SCHEMA_VERSION, _TABLES
+    _HOLDS = "the models and results"
 
     def add_model(self, row: ModelRow) -> None:
         """Save a new model."""
@@ -345,68 +292,6 @@ class JobStore:
         )
         return done.rowcount > 0
 
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        with self._turn, plain_errors(self._path, "reading"):
-            yield
-
-    @contextlib.contextmanager
-    def _writing(self, doing: str) -> Iterator[None]:
-        """All of the block or nothing."""
-        with self._turn, plain_errors(self._path, doing):
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
-                    self._connection.execute("ROLLBACK")
-                raise
-
 
 def _of(client: str | None) -> tuple[str, Sequence[Any]]:
     return ("WHERE 1", ()) if client is None else ("WHERE client = ?", (client,))
-
-
-def _open_or_begin(path: Path, now_ns: int) -> tuple[sqlite3.Connection, list[str]]:
-    try:
-        return _open(path), []
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise
-        aside = set_aside(path, now_ns)
-    notice = (
-        f"{path} was damaged and is set aside as {aside.name}: the models and results in it are not known"
-    )
-    return _open(path), [notice]
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    path.touch(mode=0o600)
-    connection = connect(path, "rw")
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-        found = connection.execute("PRAGMA quick_check(1)").fetchall()
-        if found[0][0] != "ok":
-            raise sqlite3.DatabaseError(found[0][0])
-        _check_version(path, connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _check_version(path: Path, connection: sqlite3.Connection) -> None:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} was written by a newer edgead (format {version}, this one reads {SCHEMA_VERSION})",
-            kind="version",
-        )
-    if version == 0:
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in _TABLES:
-            connection.execute(statement)
-        connection.execute("COMMIT")
