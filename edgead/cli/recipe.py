@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgead.durable import replace_file
 from edgead.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def train_recipe(recipe: str, out: Path) -> None:
         If the recipe or its data cannot be used, or the extra train is missing.
     """
     from edgead.cli.options import progress
-    from edgead.cli.train import check_folder, epochs, now_iso, write_whole
+    from edgead.cli.train import check_folder, epochs, now_iso
 
     try:
         from edgead.training.univariate import count_series, read_recipe, train_univariate
@@ -35,9 +36,9 @@ def train_recipe(recipe: str, out: Path) -> None:
         epochs(loaded.recipe.fit.epochs) as tell,
     ):
         trained = train_univariate(loaded, created=now_iso(), prepared=prepared, progress=tell)
-    write_whole(out, trained.package)
+    replace_file(out, trained.package, mode=0o644, owner_of_folder=False)
     card = out.with_suffix(".md")
-    write_whole(card, trained.card.encode())
+    replace_file(card, trained.card.encode(), mode=0o644, owner_of_folder=False)
     for line in _words(out, card, trained):
         click.echo(line)
 

@@ -1,6 +1,5 @@
 """``edgead train``: from a recording of normal operation to a model package."""
 
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from edgead.cli.options import DURATION, progress
+from edgead.durable import replace_file
 from edgead.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _train(source: str, asked: Asked) -> None:
     created = now_iso()
     with epochs(asked.epochs) as tell:
         trained = run(table, options, created=created, progress=tell)
-    write_whole(out, trained.package)
+    replace_file(out, trained.package, mode=0o644, owner_of_folder=False)
     for line in _words(asked.out, trained):
         click.echo(line)
 
@@ -300,19 +300,6 @@ def epochs(most: int) -> Iterator[Callable[[int, float, float], None]]:
 
 def _losses(epoch: int, loss: float, held: float) -> str:
     return f"epoch {epoch}: loss {loss:.4f}, on held-back rows {held:.4f}"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """The whole package under its name, or nothing."""
-    unfinished = path.with_name(f".{path.name}.new")
-    try:
-        with open(unfinished, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _words(out: str, trained: "Trained") -> list[str]:

@@ -7,6 +7,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edgead.durable import sync_folder
 from edgead.errors import StoreError
 
 DATABASE = "state.db"
@@ -30,7 +31,7 @@ def make_private(directory: Path) -> None:
             PermissionError
         ):  # who may make a directory need not be allowed to read the one above
             for path in missing:
-                sync_directory(path.parent)
+                sync_folder(path.parent)
     except OSError as error:
         raise StoreError(
             f"state directory {directory} cannot be made: {error.strerror}", kind=kind_of(error)
@@ -94,18 +95,9 @@ def set_aside(path: Path, now_ns: int) -> Path:
         for end in COMPANIONS:
             with contextlib.suppress(FileNotFoundError):
                 os.rename(f"{path}{end}", f"{target}{end}")
-        sync_directory(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise StoreError(
             f"{path} is damaged and cannot be set aside: {error.strerror}", kind=kind_of(error)
         ) from error
     return target
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames and new names in `directory` outlast a power cut."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from edgead.durable import sync_folder
 from edgead.errors import StoreError
 from edgead.store import log
 from edgead.store.database import PAGE_BYTES, connect, connect_writer, translate
-from edgead.store.directory import COMPANIONS, aside_name, set_aside, sync_directory
+from edgead.store.directory import COMPANIONS, aside_name, set_aside
 from edgead.store.rescue import Rescued, rescue
 from edgead.store.schema import (
     APPLICATION_ID,
@@ -34,7 +35,7 @@ def create(path: Path) -> None:
     with _draft(path):
         pass
     os.rename(_draft_name(path), path)
-    sync_directory(path.parent)
+    sync_folder(path.parent)
 
 
 def replace(path: Path, now_ns: int) -> str:
@@ -45,7 +46,7 @@ def replace(path: Path, now_ns: int) -> str:
             with contextlib.closing(connect(path, "ro")) as damaged:
                 rescued = rescue(damaged, fresh)
     os.rename(_draft_name(path), _ready_name(path))
-    sync_directory(path.parent)
+    sync_folder(path.parent)
     return f"{_exchange(path, now_ns)}; {rescued}"
 
 
@@ -56,7 +57,7 @@ def _exchange(path: Path, now_ns: int) -> str:
     """
     aside = set_aside(path, now_ns)
     os.rename(_ready_name(path), path)
-    sync_directory(path.parent)
+    sync_folder(path.parent)
     return f"set aside as {aside.name}"
 
 

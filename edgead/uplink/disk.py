@@ -1,11 +1,11 @@
 """Files of the uplink on the device: read within bounds, replaced in one step."""
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from edgead.durable import give_to_owner_of, locked, replace_file, sync_folder
 from edgead.errors import UplinkError
 
 FOLDER = "uplink"
@@ -59,35 +59,10 @@ def write_whole(path: Path, data: bytes) -> None:
     UplinkError
         If the disk refuses; the file is as before.
     """
-    half = path.with_name(f".{path.name}.half")
     try:
-        with open(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        give_to_owner_of(path.parent, half)
-        os.replace(half, path)
-        sync_folder(path.parent)
+        replace_file(path, data)
     except OSError as error:
-        with suppress(OSError):
-            half.unlink()
         raise UplinkError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make new and changed names in a folder outlast a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def give_to_owner_of(folder: Path, path: Path) -> None:
-    """What root writes in the state directory must be readable for the service that runs as another user."""
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 @contextmanager
@@ -103,10 +78,9 @@ def alone(folder: Path) -> Iterator[None]:
         handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise UplinkError(f"{folder / 'lock'}: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with ExitStack() as right:
+        try:
+            right.enter_context(locked(handle))
+        except BlockingIOError:
+            raise UplinkError("another sync is running just now") from None
         yield
-    except BlockingIOError:
-        raise UplinkError("another sync is running just now") from None
-    finally:
-        os.close(handle)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from edgead.config import parse
 from edgead.config.loading import FRAGMENTS
-from edgead.uplink.disk import read_bounded, sync_folder, write_whole
+from edgead.durable import sync_folder
+from edgead.uplink.disk import read_bounded, write_whole
 
 _MAX_BYTES = 1_000_000
 

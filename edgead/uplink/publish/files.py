@@ -1,11 +1,11 @@
 """Files of the repository and of the keys: whole or not there, whenever the publisher dies."""
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from edgead.durable import locked, replace_file
 from edgead.errors import UplinkError
 
 
@@ -31,24 +31,9 @@ def write_whole(path: Path, data: bytes, *, mode: int) -> None:
     UplinkError
         If the disk refuses.
     """
-    half = path.with_name(f".{path.name}.half")
     try:
-        # with its mode from the first byte on: a key must not be readable for a moment
-        handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-        with open(handle, "wb") as out:
-            os.fchmod(handle, mode)
-            out.write(data)
-            out.flush()
-            os.fsync(handle)
-        os.replace(half, path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, data, mode=mode, owner_of_folder=False)
     except OSError as error:
-        with suppress(OSError):
-            half.unlink()
         raise UplinkError(f"{path} cannot be written: {error.strerror}") from error
 
 
@@ -65,10 +50,9 @@ def held(folder: Path) -> Iterator[None]:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise UplinkError(f"{folder}: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with ExitStack() as right:
+        try:
+            right.enter_context(locked(handle))
+        except BlockingIOError:
+            raise UplinkError(f"{folder}: another edgead is changing it just now") from None
         yield
-    except BlockingIOError:
-        raise UplinkError(f"{folder}: another edgead is changing it just now") from None
-    finally:
-        os.close(handle)
