@@ -5,12 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from edgead.training import network as net
 from edgead.training.backends import TorchOps
 
-Mask = NDArray[np.bool_]
 #: Called with epoch, training loss and validation loss.
 Progress = Callable[[int, float, float], None]
 

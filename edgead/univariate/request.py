@@ -4,7 +4,7 @@ Messages speak of the fields by their names on the wire, so that one text serves
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -182,9 +182,6 @@ class Request(Options):
         """A request from arrays with times in nanoseconds, which are cut to microseconds."""
         times = None if times_ns is None else np.asarray(times_ns, np.int64) // 1000
         return cls(values=values, times_us=times, **options)
-
-
-OPTION_NAMES = tuple(f.name for f in fields(Options))
 
 
 def shown(value: object) -> str:

@@ -29,9 +29,6 @@ from edgead.uplink.publish.repository import Repository
 from edgead.uplink.release import ALL_PPM, NAME, Release, Terms
 from edgead.uplink.signed import DAYS, LASTS, ROLES, SIGNED_AT, show, signed_at
 
-#: Roles whose keys stay offline.
-OFFLINE = ("root", "targets")
-
 
 def _now() -> datetime:
     return datetime.now(UTC)
