@@ -1,5 +1,6 @@
 """Candidates on a real disk: they wait, are accepted, rejected and remembered; an activation can be taken back."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -145,19 +146,19 @@ def test_a_disk_that_refuses_a_roll_back_is_asked_again(
     shelf.accept(
         "pump", packages.id_of(2), watch=Watch(id=packages.id_of(2), previous=packages.id_of(1), until_ns=1)
     )
-    replaced = Path.replace
+    replaced = os.replace
 
-    def full(path: Path, target: Path) -> Path:
+    def full(path: Path, target: Path) -> None:
         if target.name == file:
             raise OSError(28, "No space left on device")
-        return replaced(path, target)
+        replaced(path, target)
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(ModelPackageError, match="No space left"):
         shelf.withdraw("pump", "too many alarms")
     assert shelf.active_id("pump") == packages.id_of(2)
     assert shelf.watch("pump") is not None
-    monkeypatch.setattr(Path, "replace", replaced)
+    monkeypatch.setattr(os, "replace", replaced)
     shelf.withdraw("pump", "too many alarms")
     assert (shelf.active_id("pump"), shelf.watch("pump")) == (packages.id_of(1), None)
     assert [each.id for each in shelf.rejections("pump")] == [packages.id_of(2)]
