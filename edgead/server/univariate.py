@@ -65,9 +65,9 @@ def _judge(mode: Mode, data: bytes, old: bool) -> tuple[bytes, int]:
     body = decode(data, rest.read_json)
     try:
         if old and isinstance(body, dict):
-            body = {"boundaryVersion": "V1"} | {
-                name: value for name, value in body.items() if not name.startswith("impute")
-            }
+            body = {name: value for name, value in body.items() if not name.startswith("impute")}
+            if not rest.EXTRAS["boundaryVersion"](body.get("boundaryVersion")):
+                body["boundaryVersion"] = "V1"
         answer = rest.detect(mode, body)
     except InvalidInput as error:
         raise ServiceError(400, error.code, error.message) from None

@@ -1,5 +1,6 @@
 """REST v1.1 bodies to requests and results to bodies: the one place of the univariate names on the wire."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -41,6 +42,12 @@ ANOMALY_FIELDS = (
 )
 
 BOUNDARIES = {"V1": "v1", "V2": "v2", "V3": "v2"}
+#: Fields that the service's documents do not have -> whether a value of it has a meaning here.  With any other the field
+#: is ignored as every unknown one is: a program that the service answered must not be refused for it.
+EXTRAS: dict[str, Callable[[object], bool]] = {
+    "boundaryVersion": lambda value: isinstance(value, str) and value in BOUNDARIES,
+    "alpha": lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1,
+}
 OLD_IMPUTE_MODES = {"last": "previous", "no": "notFill"}
 MODES = ("entire", "last", "changepoint")
 
@@ -54,7 +61,8 @@ def detect(mode: str, request: Any) -> dict[str, Any]:
         Which operation.
     request : dict
         The request's body.  Unknown fields are ignored.  Besides the API's own fields: ``boundaryVersion`` (V1:
-        symmetric margins; V2, V3 and by default: what the live v1.1 service sent) and ``alpha``.
+        symmetric margins; V2, V3 and by default: what the live v1.1 service sent) and ``alpha`` (above 0, to 1).  The
+        documents of the service do not have these two, so with any other value they are unknown fields.
 
     Returns
     -------
@@ -152,23 +160,16 @@ def _read_options(mode: str, body: dict[Any, Any]) -> dict[str, Any]:
         value = body.get(wire)
         if value is None or wire in foreign:
             continue
+        if wire in EXTRAS and not EXTRAS[wire](value):
+            continue
         if wire == "boundaryVersion":
-            value = _boundary(value)
+            value = BOUNDARIES[value]
         elif wire == "imputeMode" and isinstance(value, str):
             value = OLD_IMPUTE_MODES.get(value, value)
         elif wire == "imputeFixedValue" and body.get("imputeMode") != "fixed":
             continue
         options[name] = value
     return options
-
-
-def _boundary(value: Any) -> str:
-    if not isinstance(value, str) or value not in BOUNDARIES:
-        raise refuse(
-            "InvalidModelArgument",
-            f"The 'boundaryVersion' field must be one of V1, V2, V3; it is {shown(value)}.",
-        )
-    return BOUNDARIES[value]
 
 
 def read_series(series: Any, timed: bool) -> tuple[FloatArray, NDArray[np.int64] | None]:

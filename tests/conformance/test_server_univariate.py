@@ -126,6 +126,17 @@ def test_v1_0_keeps_its_margins_and_has_no_severity_and_no_imputing(server):
     assert "severity" in new
 
 
+@pytest.mark.parametrize("version", ["v1.0", "v1.1-preview", "v1.1-preview.1", "v1.1"])
+@pytest.mark.parametrize("value", [5, 1.5, True, "v9", None, ["V1"], {"V": 1}])
+def test_properties_that_the_documents_do_not_have_are_ignored_whatever_they_hold(server, version, value):
+    body = {"series": SERIES, "granularity": "daily", "sensitivity": 95}
+    strange = {"boundaryVersion": value, "alpha": [value], "apiVersion": 7, "5": value}
+    path = f"/anomalydetector/{version}/timeseries/entire/detect"
+    answer = server.ask("POST", path, body | strange)
+    assert answer.status == 200
+    assert answer.json() == server.ask("POST", path, body).json()
+
+
 def test_the_client_of_v1_0_raises_its_own_errors(server):
     from azure.cognitiveservices.anomalydetector.models import APIErrorException
 

@@ -36,8 +36,6 @@ RULES = [
     ("entire", {"maxAnomalyRatio": math.nan}, "InvalidModelArgument", ["maxAnomalyRatio", "nan"]),
     ("entire", {"sensitivity": 101}, "InvalidModelArgument", ["sensitivity", "between 0 and 99", "101"]),
     ("entire", {"sensitivity": "95"}, "InvalidModelArgument", ["sensitivity", "'95'"]),
-    ("entire", {"alpha": 0}, "InvalidModelArgument", ["alpha"]),
-    ("entire", {"boundaryVersion": "V9"}, "InvalidModelArgument", ["boundaryVersion", "V1, V2, V3", "'V9'"]),
     ("entire", {"imputeMode": "guess"}, "InvalidImputeMode", ["imputeMode", "notFill", "'guess'"]),
     ("entire", {"imputeMode": "fixed"}, "InvalidImputeFixedValue", ["imputeFixedValue", "fixed"]),
     ("entire", {"imputeMode": "fixed", "imputeFixedValue": "1"}, "InvalidImputeFixedValue", ["imputeFixedValue"]),
@@ -111,6 +109,14 @@ def test_what_the_service_took_without_complaint():
     for series in (texts, zoned, [dict(p, unknown=1) for p in GOOD]):
         request = {"series": series, "granularity": "daily", "unknown": {}, "threshold": 99, "detector": "x"}
         assert edgead.detect("entire", request) == plain
+
+
+@pytest.mark.parametrize("mode", rest.MODES)
+@pytest.mark.parametrize("field", rest.EXTRAS)
+@pytest.mark.parametrize("value", [5, -1, 1.5, "V9", "v1", True, [], {}, ["V1"], math.nan, 10**400])
+def test_a_field_of_no_document_counts_only_with_a_value_that_it_can_have(mode, field, value):
+    request = {"series": GOOD, "granularity": "daily"}
+    assert edgead.detect(mode, request | {field: value}) == edgead.detect(mode, request)
 
 
 def test_unusual_but_valid_times():
