@@ -9,8 +9,11 @@ import click
 if TYPE_CHECKING:
     from edgead.config import Config
 
-#: Settings that the former container wanted before it started; nothing is licensed or billed here.
-_IGNORED = ("eula", "billing", "apikey")
+#: Settings that the former container wanted before it started, lower case -> as they were written; nothing is licensed
+#: or billed here.
+_IGNORED = {"eula": "Eula", "billing": "Billing", "apikey": "ApiKey"}
+#: How its optional settings began.
+_OPTIONAL = ("applicationinsights", "fluentd", "http proxy", "httpproxy", "logging:", "mounts:")
 
 
 @click.command(short_help="Answer as the retired cloud service did.")
@@ -58,7 +61,8 @@ def serve(settings: tuple[str, ...], config_file: str | None, **options: Any) ->
 
     Programs written for the cloud service keep working when only their endpoint changes, and their key. Options
     win over the configuration file. SIGHUP reads keys and certificate again; a change of the keys is seen at once.
-    What the former container was started with (Eula, Billing, ApiKey) is accepted and has no effect.
+    What the former container was started with (Eula=, Billing=, ApiKey=) is accepted and has no effect; any
+    other argument is refused.
 
     \b
     Examples:
@@ -121,15 +125,33 @@ def describe_server(config: "Config") -> tuple[list[str], list[str]]:
 
 
 def _check_settings(settings: tuple[str, ...]) -> None:
-    """Take ``Name=value`` as the container did; only what it wanted has a meaning here: none."""
+    """Take the settings that the former container wanted, ``Name=value`` in any case as it did; refuse all others.
+
+    A value is never told: it may be a key.
+    """
+    from edgead.config.mistakes import nearest
+
     for setting in settings:
         name, equals, _ = setting.partition("=")
-        if not equals:
-            raise click.UsageError(
-                f"{setting!r}: expected a setting of the former container, e.g. Eula=accept"
-            )
-        if name.lower() not in _IGNORED:
-            click.echo(f"edgead: {name} was a setting of the former container and has no effect", err=True)
+        if equals and name.lower() in _IGNORED:
+            continue
+        expected = ", ".join(f"{known}=..." for known in _IGNORED.values())
+        what = f"{name}=" if equals else setting
+        if name.lower().startswith(_OPTIONAL):
+            hint = "; it was an optional setting of the former container and has no counterpart: leave it out"
+        else:
+            hint = _meant(name) or nearest(name, _IGNORED.values())
+        raise click.UsageError(
+            f"{what[:80]!r}: expected an option, or one of the former container's {expected}, which are ignored{hint}"
+        )
+
+
+def _meant(name: str) -> str:
+    """A hint when an option was written as the container's settings are."""
+    plain = name.lower().replace("_", "").replace("-", "")
+    options = [option for each in serve.params for option in each.opts if option.startswith("--")]
+    same = [option for option in options if option.replace("-", "") == plain]
+    return f'; did you mean "{same[0]}"?' if same else ""
 
 
 def _trainer(scheduler: str) -> str:

@@ -22,10 +22,10 @@ def show(value: object) -> str:
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     """``; did you mean "x"?`` or nothing."""
-    name, known = name[:64].lower(), list(known)
-    longer = [candidate for candidate in known if len(name) > 2 and candidate.startswith(name)]
-    close = longer or difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    name, written = name[:64].lower(), {candidate.lower(): candidate for candidate in known}
+    longer = [candidate for candidate in written if len(name) > 2 and candidate.startswith(name)]
+    close = longer or difflib.get_close_matches(name, written, n=1, cutoff=cutoff)
+    return f'; did you mean "{written[close[0]]}"?' if close else ""
 
 
 class Mistakes:

@@ -38,6 +38,33 @@ def test_the_version(edgead):
 
 
 @pytest.mark.parametrize(
+    ("argument", "error"),
+    [
+        (
+            "ApikKey=s3cret",
+            "'ApikKey=': expected an option, or one of the former container's Eula=..., Billing=",
+        ),
+        ("ApikKey=s3cret", 'did you mean "ApiKey"?'),
+        ("Elua=s3cret", 'did you mean "Eula"?'),
+        ("keys_file=s3cret", 'did you mean "--keys-file"?'),
+        ("Port=s3cret", 'did you mean "--port"?'),
+        ("xyzzy=s3cret", "'xyzzy='"),
+        ("=s3cret", "'='"),
+        ("Eula", "'Eula': expected an option"),
+        ("server.toml", "'server.toml': expected an option"),
+        ("Logging:Console:LogLevel:Default=s3cret", "optional setting of the former container"),
+    ],
+)
+def test_serve_refuses_what_the_container_did_not_want_and_keeps_its_value_to_itself(
+    edgead, argument: str, error: str
+):
+    ran = edgead("serve", "Eula=accept", argument)
+    assert ran.code == 2
+    assert error in ran.err
+    assert "s3cret" not in ran.err
+
+
+@pytest.mark.parametrize(
     ("arguments", "error"),
     [
         (["frobnicate"], "No such command 'frobnicate'."),
