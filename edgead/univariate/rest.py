@@ -42,7 +42,7 @@ ANOMALY_FIELDS = (
 )
 
 BOUNDARIES = {"V1": "v1", "V2": "v2", "V3": "v2"}
-#: Fields that the service's documents do not have -> whether a value of it has a meaning here.  With any other the field
+#: Fields that the documents of the service do not have -> whether a value has a meaning here.  With any other the field
 #: is ignored as every unknown one is: a program that the service answered must not be refused for it.
 EXTRAS: dict[str, Callable[[object], bool]] = {
     "boundaryVersion": lambda value: isinstance(value, str) and value in BOUNDARIES,
