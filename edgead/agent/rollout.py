@@ -253,6 +253,12 @@ class Rollout:
             return
         if run is not None:
             self._end(run)
+        if not self._shelf.is_whole(candidate.name, candidate.id):  # says nothing about the model
+            fields = {"model": candidate.name, "version": candidate.version}
+            log.warning(
+                "candidate is damaged on disk, the next sync brings it again", extra={"fields": fields}
+            )
+            return
         try:
             model = self._load(candidate.name, candidate.id)
             refusal = self._shadow(candidate.name, model)

@@ -9,7 +9,7 @@ import click
 
 from edgead.cli.options import config_option
 from edgead.cli.trials import trial_lines, trial_objects
-from edgead.cli.uplink import state_lines, state_object
+from edgead.cli.uplink import has_synced, state_lines, state_object
 
 if TYPE_CHECKING:
     from edgead.config import Config
@@ -35,16 +35,44 @@ def status(config_file: str, as_json: bool) -> None:
       edgead status -c gateway.toml --json | jq '.series[] | select(.phase == "stale")'
     """
     from edgead.config import load
+    from edgead.errors import StoreError
     from edgead.store import Store
 
     config = load(config_file)
-    view = Store.read_only(Path(config.node.state_dir))
+    try:
+        view = Store.read_only(Path(config.node.state_dir))
+    except StoreError as error:
+        if error.kind != "missing" or not has_synced(config):
+            raise
+        _print_synced(config, as_json)
+        return
     try:
         engine, problems = restore(config, view)
         show = _print_json if as_json else _print_text
         show(config, view, engine, problems)
     finally:
         view.close()
+
+
+def _print_synced(config: "Config", as_json: bool) -> None:
+    """Of a device that has synced and never judged: what it has, and that no agent has run."""
+    notice = f"no agent has run with {config.node.state_dir} yet"
+    if as_json:
+        import msgspec
+
+        body = {
+            "node": config.node.id,
+            "series": [],
+            "groups": [],
+            "uplink": state_object(config),
+            "models": trial_objects(config),
+            "notices": [notice],
+        }
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(body)) + b"\n")
+        return
+    click.echo(f"node    {config.node.id}, state in {config.node.state_dir}")
+    for line in [*state_lines(config, time.time()), *trial_lines(config, None), f"note: {notice}"]:
+        click.echo(line)
 
 
 def restore(config: "Config", view: "StoreView") -> tuple["Engine", list[str]]:

@@ -40,13 +40,13 @@ def trial_objects(config: "Config") -> list[dict[str, Any]]:
     return found
 
 
-def trial_lines(config: "Config", view: "StoreView") -> list[str]:
-    """The same for people, and the outbox; nothing where there is no uplink and no trial."""
+def trial_lines(config: "Config", view: "StoreView | None") -> list[str]:
+    """The same for people, and the outbox where there is a view; nothing where there is no uplink and no trial."""
     from edgead.cli.results import iso
     from edgead.config.units import show_size
 
     lines = []
-    if config.uplink.url:
+    if config.uplink.url and view is not None:
         outbox = view.outbox_stats()
         waiting = f"{outbox.rows} records ({show_size(outbox.bytes)}) wait for the server"
         lines.append(f"outbox  {waiting}, {outbox.dropped} were dropped")

@@ -8,6 +8,13 @@ if TYPE_CHECKING:
     from edgead.config import Config
 
 
+def has_synced(config: "Config") -> bool:
+    """Whether a sync was tried on this device."""
+    from edgead.uplink.record import read_record
+
+    return read_record(Path(config.node.state_dir)).state != "never"
+
+
 def state_lines(config: "Config", now_s: float) -> list[str]:
     """How the last sync ended, what is trusted, what waits, and what was refused; nothing without an uplink."""
     from edgead.config.units import show_duration

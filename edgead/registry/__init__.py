@@ -95,7 +95,7 @@ class Registry:
         make_folder(folder)
         with writing(folder):
             write_whole(folder / f"{manifest.id}.zip", data)
-            if not self._pointer(manifest.name).active:
+            if not self.active_id(manifest.name):
                 self._point(manifest.name, Pointer(manifest.id))
             self._prune(folder, newest=manifest.id)
         return manifest
@@ -119,9 +119,9 @@ class Registry:
         manifest = named(open_package(data), name, identity)
         self._trial(data)
         with writing(self._folder(name)):
-            pointer = self._pointer(name)
-            if pointer.active != identity:
-                self._point(name, Pointer(identity, pointer.active))
+            before = self.active_id(name)
+            if before != identity:
+                self._point(name, Pointer(identity, before))
         return manifest
 
     def roll_back(self, name: str) -> AnyManifest:
@@ -190,11 +190,19 @@ class Registry:
         """
         return self._bytes(name, identity)
 
+    def is_whole(self, name: str, identity: str) -> bool:
+        """Whether an installed package lies on disk as it came."""
+        try:
+            named(open_package(self._bytes(name, identity)), name, identity)
+        except ModelPackageError:
+            return False
+        return True
+
     def packages(self) -> list[Installed]:
         """Readable packages, by name and then with the active one first; a damaged file is left out."""
         found = []
         for name in self.names():
-            active = self._pointer(name).active
+            active = self.active_id(name)
             for path in sorted(self._folder(name).glob("*.zip"), key=lambda p: (p.stem != active, p.stem)):
                 try:
                     data = self._bytes(name, path.stem)
@@ -209,8 +217,12 @@ class Registry:
         return sorted(path.name for path in self._directory.glob("*/") if _NAME.fullmatch(path.name))
 
     def active_id(self, name: str) -> str:
-        """Id of the active package of a model, unverified; "" when there is none."""
-        return self._pointer(name).active
+        """Id of the active package of a model, unverified; "" when there is none, or the file that says so is damaged:
+        the next installation or activation writes it anew.
+        """
+        with suppress(ModelPackageError):
+            return self._pointer(name).active
+        return ""
 
     def _folder(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

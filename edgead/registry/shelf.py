@@ -53,14 +53,14 @@ class Shelf(Registry):
         manifest = open_package(data).manifest
         name, identity = manifest.name, manifest.id
         folder = self._folder(name)
-        notes, pointer = read_notes(folder), self._pointer(name)
+        notes, active = read_notes(folder), self.active_id(name)
         for rejection in notes.rejected:
             if rejection.id == identity:
                 raise ModelPackageError(f"{name} {manifest.version} was rejected here: {rejection.reason}")
-        if identity == pointer.active or (notes.candidate is not None and identity == notes.candidate.id):
+        if identity == active or (notes.candidate is not None and identity == notes.candidate.id):
             return manifest
         self._trial(data)
-        if not pointer.active:
+        if not active:
             return self._take(data, manifest)
         make_folder(folder)
         with writing(folder):
@@ -68,7 +68,22 @@ class Shelf(Registry):
             digest = hashlib.sha256(data).hexdigest()
             candidate = Candidate(name=name, version=manifest.version, id=identity, sha256=digest, note=note)
             write_notes(folder, replace(read_notes(folder), candidate=candidate))
-            self._prune(folder, newest=pointer.active)
+            self._prune(folder, newest=active)
+        return manifest
+
+    def mend(self, data: bytes) -> AnyManifest:
+        """Put a package in the place of its damaged self, the active one or the one that waits.
+
+        Raises
+        ------
+        ModelPackageError
+            With the reason; the device is as before.
+        """
+        manifest = open_package(data).manifest
+        self._trial(data)
+        folder = self._folder(manifest.name)
+        with writing(folder):
+            write_whole(folder / f"{manifest.id}.zip", data)
         return manifest
 
     def candidates(self) -> list[Candidate]:
@@ -99,11 +114,11 @@ class Shelf(Registry):
         self._need_candidate(name, identity)
         manifest = named(open_package(self._bytes(name, identity)), name, identity)
         with writing(folder):
-            notes, pointer = self._need_candidate(name, identity), self._pointer(name)
+            notes, before = self._need_candidate(name, identity), self.active_id(name)
             if watch is not None:
                 write_notes(folder, replace(notes, watch=watch))
-            if pointer.active != identity:
-                self._point(name, Pointer(identity, pointer.active))
+            if before != identity:
+                self._point(name, Pointer(identity, before))
             write_notes(folder, replace(notes, candidate=None, watch=watch))
         return manifest
 

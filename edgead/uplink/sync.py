@@ -62,6 +62,12 @@ class Shelf(Protocol):
     def propose(self, data: bytes, *, note: str = "") -> AnyManifest:
         """Verify, try, and leave waiting; the first of a name becomes active."""
 
+    def is_whole(self, name: str, identity: str) -> bool:
+        """Whether a package lies there as it came."""
+
+    def mend(self, data: bytes) -> AnyManifest:
+        """Verify, try, and put it in the place of its damaged self."""
+
     def candidates(self) -> Sequence[_Waiting]:
         """What waits."""
 
@@ -281,7 +287,8 @@ class _Sync:
                 if session.trust is not trust:
                     save_trust(self._folder, session.trust)
                     self._trust = session.trust
-            self._record = replace(self._record, success_ms=self._now_ms())
+            rooted = [each for each in self._record.refused if each.reason != "no-root"]  # there is one now
+            self._record = replace(self._record, success_ms=self._now_ms(), refused=rooted)
             self._take_all(targets, session, fetcher)
         finally:
             session.close()
@@ -358,15 +365,17 @@ class _Sync:
         terms = release.terms
         active = self._shelf.active_id(terms.name)
         waiting = any((each.name, each.id) == (terms.name, terms.id) for each in self._shelf.candidates())
-        if not waiting:
-            if active == terms.id or (active and not self._only and self._handled(release)):
-                self._handle(release)
-                return
+        damaged = (waiting or active == terms.id) and not self._shelf.is_whole(terms.name, terms.id)
+        settled = active == terms.id or (active and not self._only and self._handled(release))
+        if settled and not waiting and not damaged:
+            self._handle(release)
+            return
+        if damaged or not waiting:
             data = self._download(release, session, MAX_PACKAGE_BYTES)
             _check_package(release, data)
             self._progress(f"trying {release.title}")
             try:
-                self._shelf.propose(data, note=release.target)
+                self._shelf.mend(data) if damaged else self._shelf.propose(data, note=release.target)
             except ModelPackageError as error:
                 raise _told(error, release) from error
         self._handle(release)

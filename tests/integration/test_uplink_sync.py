@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -150,6 +151,35 @@ def test_what_was_taken_back_while_it_waited_is_taken_when_it_is_released_again(
     vendor.add(packages.variant(1), share=1.0)
     assert device.sync(vendor.repo, activate=False).state == "offered"
     assert [each.id for each in device.shelf.candidates()] == [wrong.terms.id]
+
+
+@pytest.mark.parametrize("left", [b"", b"PK\x03\x04 half of it"])
+def test_what_waits_and_was_damaged_on_disk_is_fetched_again(vendor: Vendor, device: Gateway, left: bytes):
+    vendor.add(packages.PUMP)
+    device.sync(vendor.repo)
+    new = vendor.add(packages.variant(1))
+    device.sync(vendor.repo, activate=False)
+    file = device.folder / "models" / "pump" / f"{new.terms.id}.zip"
+    whole = file.read_bytes()
+    file.write_bytes(left)
+    assert device.sync(vendor.repo, activate=False).state == "current"  # it waits, as before
+    assert file.read_bytes() == whole
+    file.write_bytes(left)
+    assert device.sync(vendor.repo).state == "installed"
+    assert device.active() == new.terms.id
+
+
+@pytest.mark.parametrize("file", ["{id}.zip", "active"])
+def test_what_is_active_and_was_damaged_on_disk_is_fetched_again(vendor: Vendor, device: Gateway, file: str):
+    first = vendor.add(packages.PUMP)
+    device.sync(vendor.repo)
+    path = device.folder / "models" / "pump" / file.format(id=first.terms.id)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] + b"\xff" * 9)
+    assert device.sync(vendor.repo, activate=False).state == "installed"
+    assert path.read_bytes() == whole
+    assert device.shelf.active("pump").manifest.id == first.terms.id
+    assert device.sync(vendor.repo).state == "current"
 
 
 def test_an_unusable_certificate_is_told_by_status(vendor: Vendor, tmp_path: Path):
@@ -567,6 +597,32 @@ def test_check_and_status_tell_of_the_uplink(vendor: Vendor, tmp_path: Path, cap
     assert call(["status", "-c", str(config), "--json"]) == 0
     told = json.loads(capfd.readouterr().out)["uplink"]
     assert (told["state"], told["refused"][0]["reason"], told["waiting"]) == ("refused", "changed-bytes", [])
+
+
+def test_status_of_a_device_that_synced_and_never_judged(vendor: Vendor, tmp_path: Path, capfd):
+    config, state = tmp_path / "gw.toml", tmp_path / "state"
+    config.write_text(f'[node]\nid = "gw1"\nstate_dir = "{state}"\n[[series]]\ntopic = "a/b"\n')
+    assert call(["status", "-c", str(config)]) == 1
+    assert "no state in" in capfd.readouterr().err
+    vendor.add(packages.PUMP)
+    sync = ["sync", "-c", str(config)]
+    assert call([*sync, "--from", str(vendor.repo)]) == 3
+    root = tmp_path / "root.json"
+    root.write_bytes(vendor.first_root)
+    capfd.readouterr()
+    assert call(["status", "-c", str(config)]) == 0
+    assert "ago, no-root: " in capfd.readouterr().out
+    call([*sync, "--init-root", str(root), "--sha256", hashlib.sha256(vendor.first_root).hexdigest()])
+    assert call([*sync, "--from", str(vendor.repo)]) == 0
+    capfd.readouterr()
+    assert call(["status", "-c", str(config)]) == 0
+    out = capfd.readouterr().out
+    assert re.search(r"uplink  installed \d+s ago: pump 1\.0\.0", out)
+    assert f"note: no agent has run with {state} yet" in out
+    assert "no-root" not in out  # solved
+    assert call(["status", "-c", str(config), "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert (told["uplink"]["state"], told["models"][0]["active"]) == ("installed", "1.0.0")
 
 
 @pytest.mark.parametrize("command", [["sync", "-c", "FILE", "--once"], ["publish", "status", "--repo", "x"]])
