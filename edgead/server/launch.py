@@ -9,13 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, Protocol
 
 import msgspec
 
 from edgead.errors import OuterWorldError
 from edgead.server import orders
+from edgead.server.environment import job_environment
 from edgead.server.worker import HEADER
 
 COMMAND = (sys.executable, "-P", "-m", "edgead.server.worker")
@@ -71,7 +71,7 @@ class ProcessLauncher:
     def run(self, order: orders.Order, tell: Tell, unwanted: threading.Event) -> orders.Outcome | None:
         """See `Launcher`."""
         deadline = time.monotonic() + order.limits.time_s
-        process, told = _spawn(self._command)
+        process, told = _spawn(self._command, order.source)
         log = _Log(process.stderr)
         try:
             _give(process, order)
@@ -88,7 +88,7 @@ class ProcessLauncher:
         """Nothing is held between jobs."""
 
 
-def _spawn(command: tuple[str, ...]) -> tuple[subprocess.Popen[bytes], int]:
+def _spawn(command: tuple[str, ...], source: str) -> tuple[subprocess.Popen[bytes], int]:
     """The process, and the end of the pipe on which it tells."""
     ours, its = os.pipe()
     try:
@@ -99,7 +99,7 @@ def _spawn(command: tuple[str, ...]) -> tuple[subprocess.Popen[bytes], int]:
             stderr=subprocess.PIPE,
             pass_fds=(its,),
             start_new_session=True,
-            env=_environment(),
+            env=job_environment(source),
         )
     except OSError as error:
         os.close(ours)
@@ -107,15 +107,6 @@ def _spawn(command: tuple[str, ...]) -> tuple[subprocess.Popen[bytes], int]:
     finally:
         os.close(its)
     return process, ours
-
-
-def _environment() -> dict[str, str]:
-    """That of the server, and this edgead first: the job must run the code that gave the order.
-
-    Threads of OpenMP that wait do not spin: on a busy machine that made a small training four times dearer.
-    """
-    paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _give(process: subprocess.Popen[bytes], order: orders.Order) -> None:

@@ -1,10 +1,13 @@
 """Processes of jobs that die, hang, babble or start others."""
 
+import json
+import os
 import sys
 import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgead.multivariate import AlignPolicy
@@ -97,6 +100,47 @@ def test_an_unwanted_job_ends_with_all_it_started(tmp_path: Path):
     while any(alive(int(pid)) for pid in pids.read_text().split()):
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+SECRETS = {
+    "EDGEAD_KEY_PASSPHRASE": "s3cret",
+    "EDGEAD_MQTT_PASSWORD": "s3cret",
+    "CREDENTIALS_DIRECTORY": "/run/credentials",
+    "ApiKey": "s3cret",
+    "GITHUB_TOKEN": "s3cret",
+    "LCX": "s3cret",
+}
+NEEDED = {
+    "OMP_NUM_THREADS": "1",
+    "LC_ALL": "C.UTF-8",
+    "TMPDIR": "/tmp",
+    "PYTHONHASHSEED": "7",
+    "SSL_CERT_FILE": "/x",
+}
+OF_S3 = {"AWS_ACCESS_KEY_ID": "a", "FSSPEC_S3_ENDPOINT_URL": "http://x", "https_proxy": "http://y"}
+OF_ABFS = {"AZURE_STORAGE_SAS_TOKEN": "b", "IDENTITY_ENDPOINT": "http://z", "https_proxy": "http://y"}
+
+
+@pytest.mark.parametrize(
+    ("source", "cloud"),
+    [("x.csv", {}), ("https://x.example/a.csv", {}), ("s3://b/x.csv", OF_S3), ("abfss://c@a/x.csv", OF_ABFS)],
+)
+def test_a_job_sees_what_it_needs_of_the_environment_and_nothing_else(
+    source: str, cloud: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    for name, value in {**SECRETS, **NEEDED, **OF_S3, **OF_ABFS}.items():
+        monkeypatch.setenv(name, value)
+    told = "import json; say(orders.encode(orders.Failed('', json.dumps(dict(os.environ)))))"
+    found = run(TELL + told, msgspec.structs.replace(ORDER, source=source))
+    assert isinstance(found, orders.Failed)
+    seen = json.loads(found.message)
+    wanted = {**NEEDED, **cloud, "OMP_WAIT_POLICY": "PASSIVE", "PATH": os.environ["PATH"]}
+    assert {name: seen.get(name) for name in wanted} == wanted
+    foreign = {*SECRETS, *OF_S3, *OF_ABFS} - set(cloud)
+    assert not foreign & set(seen)
 
 
 def test_a_stop_of_the_whole_service_is_the_server_s_to_heed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

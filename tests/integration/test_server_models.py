@@ -97,6 +97,17 @@ def test_clients_have_models_and_quotas_of_their_own(tmp_path: Path):
         assert (ask(ALICE).status, ask(ALICE).code) == (400, "TooManyModels")
 
 
+def test_a_job_does_not_see_the_secrets_of_the_server(tmp_path: Path):
+    server = ModelServer(tmp_path, env={"EDGEAD_KEY_PASSPHRASE": "of the repository", "OMP_NUM_THREADS": "1"})
+    write_table(server.data / "machine.csv", machine())
+    with server:
+        model = server.train()
+        seen = Path(f"/proc/{server.wait_for_worker()}/environ").read_bytes().split(b"\0")
+        assert b"OMP_NUM_THREADS=1" in seen
+        assert not any(b"PASSPHRASE" in each for each in seen)
+        assert status_of(server.wait(f"models/{model}")) == "READY"
+
+
 def test_clients_may_share_their_models(tmp_path: Path):
     with two_clients(tmp_path, "shared_models = true") as server:
         made = server.v11("POST", "models", train_body("machine.csv"), headers=BOB).json()["modelId"]
