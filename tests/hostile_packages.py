@@ -16,6 +16,26 @@ def _manifest(**changed: Any) -> bytes:
     return make.with_manifest(lambda manifest: manifest.update(changed))
 
 
+def _unknown(value: bytes) -> bytes:
+    manifest = make.files_of()["manifest.json"].replace(b"{", b'{"later": ' + value + b",", 1)
+    return make.zip_of({**make.files_of(), "manifest.json": manifest})
+
+
+def _array(shape: str, body: bytes) -> bytes:
+    """The self-test with rows of this shape in the header of its array."""
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".ljust(117).encode() + b"\n"
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + body
+    test = {**make.files_of(make.files_of()["selftest.npz"]), "rows.npy": content}
+    return make.with_file("selftest.npz", make.zip_of(test))
+
+
+def _without_end(number: int, content: Any) -> bytes:
+    """A model of this one field, stored and not packed: packed it would be a zip bomb."""
+    model = make.encode([(number, 2, content)])
+    files = make.files_of(make.with_file("model.onnx", model))
+    return make.zip_of(files, zipfile.ZIP_STORED)
+
+
 def _node(kind: bytes | None = None, domain: bytes | None = None, attribute: Message | None = None) -> bytes:
     def edit(graph: Message) -> None:
         place, node = make.first(graph, 1)
@@ -103,6 +123,29 @@ def _variables(*names: str) -> list[dict[str, str]]:
 
 
 FILES = make.files_of()
+#: Packages whose bytes are right, and whose network answers what no device can use; the trial run finds it.
+LYING = {
+    "shares of other shape": (
+        lambda: make.with_output(
+            "contributions", make.node("Concat", "before before", "contributions", axis=0)
+        ),
+        r"shapes .*\(10,\).*expected",
+    ),
+    "changes of other shape": (
+        lambda: make.with_output(
+            "correlation_change", make.node("Concat", "before before", "correlation_change", axis=0)
+        ),
+        r"shapes .*\(10,\).*expected",
+    ),
+    "negative shares": (
+        lambda: make.with_output("contributions", make.node("Neg", "before", "contributions")),
+        "negative",
+    ),
+    **{
+        f"no number in {name}": (lambda name=name: make.with_output(name, *make.nothing(name)), "not finite")
+        for name in ("joined", "local", "contributions", "correlation_change")
+    },
+}
 BAD = {
     "empty": (lambda: b"", "not a readable zip"),
     "text": (lambda: b"hello" * 100, "not a readable zip"),
@@ -134,6 +177,23 @@ BAD = {
     ),
     "newer format": (lambda: _manifest(format_version=2), "format 2, this edgead reads 1"),
     "newer edgead": (lambda: _manifest(minimum_edgead="99.0.0"), "needs edgead 99.0.0"),
+    "version without an end": (lambda: _manifest(version="1.2." + "9" * 5000), "at most 9 digits"),
+    "version in other digits": (lambda: _manifest(version="\u0661.\u0662.\u0663"), "expected three numbers"),
+    "needs an edgead without an end": (
+        lambda: _manifest(minimum_edgead="1.2." + "9" * 5000),
+        "at most 9 digits",
+    ),
+    "unknown key with a huge number": (lambda: _unknown(b"9" * 100_000), "manifest.json: .*out of range"),
+    "unknown key beyond a double": (lambda: _unknown(b"1e999"), "manifest.json: .*out of range"),
+    "unknown key that is no text": (lambda: _unknown(b'"\xff"'), "manifest.json: .*decode"),
+    "no time between rows": (
+        lambda: _manifest(step_s=1e-10),
+        "step_s = 1e-10: expected a microsecond or more",
+    ),
+    "name without an end": (
+        lambda: make.with_manifest(lambda m: m["variables"][0].update(name="a" * 257)),
+        "at most 256 characters",
+    ),
     "odd version": (lambda: _manifest(version="latest"), "expected three numbers"),
     "other kind": (
         lambda: _manifest(kind="bivariate"),
@@ -187,6 +247,20 @@ BAD = {
     "dimension without a number": (lambda: _dimension(None, b"batch"), "not static"),
     "huge dimension": (lambda: _dimension(2**40), "too large"),
     "another input shape": (lambda: _dimension(301), "model.onnx reads"),
+    "element type that is no number": (
+        lambda: _weight(lambda t: [*t, (2, 2, b"")]),
+        "where a number should be",
+    ),
+    "dimension that is no number": (lambda: _dimension(None, b""), "not static"),
+    "operator set that is no number": (
+        lambda: make.with_file("model.onnx", FILES["model.onnx"] + make.encode([(8, 2, [(2, 2, b"")])])),
+        "where a number should be",
+    ),
+    "a million operators": (lambda: _without_end(7, b"\x0a\x00" * 10**6), "fields in one message"),
+    "a million dimensions": (
+        lambda: _without_end(7, [(5, 2, [(1, 2, b"\x01" * 10**6)])]),
+        "more than 1024 numbers",
+    ),
     "model function": (
         lambda: make.with_file("model.onnx", FILES["model.onnx"] + make.encode([(25, 2, b"")])),
         "field 25",
@@ -195,6 +269,13 @@ BAD = {
     "operator set of a stranger": (lambda: _opset(b"com.evil", 17), "operator set com.evil"),
     "self-test is no npz": (lambda: make.with_file("selftest.npz", b"x"), "not a readable zip"),
     "self-test with pickle": (lambda: make.with_file("selftest.npz", _pickle()), "kind|not an array"),
+    "self-test of negative shape": (lambda: _array("(-1, -8)", bytes(64)), r"rows.npy: shape \(-1, -8\)"),
+    "self-test of endless shape": (lambda: _array("(0, 1000000000000000000000)", b""), "rows.npy: shape"),
+    "self-test of many dimensions": (
+        lambda: _array("(" + "1," * 70 + ")", bytes(8)),
+        "not an array|rows.npy: shape",
+    ),
+    "self-test of boolean shape": (lambda: _array("(True, 5)", bytes(40)), "rows.npy: shape"),
     "self-test lacks scores": (
         lambda: make.with_file("selftest.npz", make.arrays_with(scores=None)),
         "holds",

@@ -155,5 +155,36 @@ def first(graph: Message, number: int) -> tuple[int, Message]:
     return place, decode(graph[place][2])
 
 
+def with_output(name: str, *nodes: Message, data: bytes = PUMP) -> bytes:
+    """The package with an output that these nodes make of the one before, which is called ``before`` now."""
+
+    def rewire(graph: Message) -> None:
+        for place, (number, kind, value) in enumerate(graph):
+            if number == 1:
+                node = [(n, k, b"before" if (n, v) == (2, name.encode()) else v) for n, k, v in decode(value)]
+                graph[place] = (number, kind, node)
+        graph.extend((1, 2, node) for node in nodes)
+
+    return with_graph(rewire, data)
+
+
+def node(kind: str, inputs: str, output: str, **whole: int) -> Message:
+    """An operator; attributes are whole numbers."""
+    attributes: Message = [
+        (5, 2, [(1, 2, key.encode()), (3, 0, value), (20, 0, 2)]) for key, value in whole.items()
+    ]
+    names: Message = [(1, 2, each.encode()) for each in inputs.split()]
+    return [*names, (2, 2, output.encode()), (4, 2, kind.encode()), *attributes]
+
+
+def nothing(name: str) -> tuple[Message, ...]:
+    """Nodes that make an output of numbers that are none: 0 / 0."""
+    return (
+        node("Sub", "before before", "nought"),
+        node("Div", "nought nought", "none"),
+        node("Add", "before none", name),
+    )
+
+
 def wrong_scores() -> np.ndarray[Any, Any]:
     return np.full(6, 9.0)

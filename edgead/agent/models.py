@@ -1,7 +1,6 @@
 """Models as the engine's groups use them: a package's network, and a window of rows for each group."""
 
 import logging
-import math
 
 import numpy as np
 
@@ -61,8 +60,6 @@ class Model:
         """Judge the last row of a window of scaled rows; None, told once, when the network fails on it."""
         try:
             judged = self._scorer.judge_scaled(window)
-            if not math.isfinite(judged.score) or not all(map(math.isfinite, judged.contributions)):
-                raise ModelPackageError("the network gave a number that is not finite")
         except (ModelPackageError, InvalidInput) as error:
             if not self.failure:
                 log.error("row not judged", extra={"fields": {"model": self.name, "reason": str(error)}})

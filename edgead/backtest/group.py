@@ -1,6 +1,5 @@
 """A model of many variables over a recording: the rows a device would have joined, judged as it judges them."""
 
-import math
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -79,18 +78,18 @@ def judge_group(
     InvalidInput
         With a code of the REST contract, when the variables make no table.
     ModelPackageError
-        When the network fails on a row, or gives a number that is not finite.
+        When the network fails on a row; see `Scorer.judge`.
     """
     table = align({name: columns[name] for name in spec.names}, spec.align)
     learning = min(spec.window - 1, len(table.rows))
     advance = start(len(table.rows) - learning)
     judged: list[Judgement] = []
-    for judgement in Scorer(spec, network).judge_table(table.rows):
-        if not all(map(math.isfinite, (judgement.score, *judgement.contributions))):
-            row = learning + len(judged) + 1
-            raise ModelPackageError(f"row {row}: the network gave a number that is not finite")
-        judged.append(judgement)
-        if len(judged) % TOLD_ROWS == 0:
-            advance(TOLD_ROWS)
+    try:
+        for judgement in Scorer(spec, network).judge_table(table.rows):
+            judged.append(judgement)
+            if len(judged) % TOLD_ROWS == 0:
+                advance(TOLD_ROWS)
+    except ModelPackageError as error:
+        raise ModelPackageError(f"row {learning + len(judged) + 1}: {error}") from error
     advance(len(judged) % TOLD_ROWS)
     return JudgedGroup(spec.names, table.times_ns, learning, judged, table.states)

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgead.errors import InvalidInput
+from edgead.errors import InvalidInput, ModelPackageError
 from edgead.multivariate.interpret import Contributor, interpretation
 from edgead.multivariate.spec import ModelSpec
 
@@ -23,6 +23,7 @@ Scaled = NDArray[np.float32]
 #: The service's severity is its score over e - 1; with this constant s = 1 gives the wire score 0.5.
 WIRE_TOP = math.e - 1.0
 WIRE_HALF = 2.43656
+_OUTPUTS = ("joined", "local", "contributions", "correlation_change")
 #: Contributors told when the caller does not say how many (default of the service).
 TOP_CONTRIBUTORS = 10
 
@@ -98,6 +99,8 @@ class Scorer:
         self.network = network
         self._center = np.array(spec.scaler.center, np.float64)
         self._scale = np.array(spec.scaler.scale, np.float64)
+        count = len(spec.variables)
+        self._shapes = ((1,), (1,), (count,), (count,))
 
     def judge(self, window: FloatArray) -> Judgement:
         """Judge the last row of a window.
@@ -115,6 +118,8 @@ class Scorer:
         ------
         InvalidInput
             If the shape is another or a value is not finite.
+        ModelPackageError
+            If the network fails, or answers with other shapes, numbers that are not finite or negative shares.
         """
         expected = (self.spec.window, len(self.spec.variables))
         if window.shape != expected:
@@ -146,11 +151,20 @@ class Scorer:
         if not np.isfinite(window).all():
             raise InvalidInput("window: expected finite values; fill holes first")
         out = self.network.run(window)
+        shapes = tuple(out[name].shape for name in _OUTPUTS)
+        if shapes != self._shapes:  # what a graph declares of its outputs binds nobody
+            raise ModelPackageError(f"the network gave numbers of shapes {shapes}, expected {self._shapes}")
         thresholds = self.spec.thresholds
-        ratios = (float(out["joined"][0]) / thresholds.joined, float(out["local"][0]) / thresholds.local)
+        joined, local = float(out["joined"][0]) / thresholds.joined, float(out["local"][0]) / thresholds.local
         shares = out["contributions"].astype(np.float64)
         changes = out["correlation_change"].astype(np.float64) / thresholds.correlation
-        return Judgement(max(ratios), tuple((shares / shares.sum()).tolist()), tuple(changes.tolist()))
+        finite = math.isfinite(joined) and math.isfinite(local) and np.isfinite(shares).all()
+        if not finite or not np.isfinite(changes).all():
+            raise ModelPackageError("the network gave a number that is not finite")
+        total = float(shares.sum())
+        if total <= 0.0 or shares.min() < 0.0:
+            raise ModelPackageError("the network gave shares that are negative or all zero")
+        return Judgement(max(joined, local), tuple((shares / total).tolist()), tuple(changes.tolist()))
 
     def judge_table(self, rows: FloatArray) -> Iterator[Judgement]:
         """Judge every row of a table that ends a whole window, oldest first.

@@ -11,6 +11,10 @@ FillMethod = Literal["Previous", "Subsequent", "Linear", "Zero", "Fixed"]
 
 #: Shortest and longest window, most variables (limits of the cloud service).
 MIN_WINDOW, MAX_WINDOW, MAX_VARIABLES = 28, 2880, 300
+#: Seconds between rows: times are told in nanoseconds, and no bus brings readings faster than a microsecond apart.
+MIN_STEP_S, MAX_STEP_S = 1e-6, 1e9
+#: Characters of the name of a variable and of its unit: events carry them.
+MAX_NAME = 256
 
 
 class Variable(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -85,7 +89,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
         In the order of the network's input.
     window : int, 28..2880
         Rows judged together; the judged row is the last.
-    step_s : float, > 0
+    step_s : float, 1e-6..1e9
         Seconds between rows.
     align : AlignPolicy
     scaler : Scaler
@@ -111,9 +115,11 @@ def check_spec(spec: ModelSpec) -> None:
     _expect("variables", count, 1 <= count <= MAX_VARIABLES, f"1 to {MAX_VARIABLES}")
     names = spec.names
     _expect("variables", names, len(set(names)) == count and all(names), "different names, none empty")
+    longest = max(len(text) for variable in spec.variables for text in (variable.name, variable.unit))
+    _expect("variables", longest, longest <= MAX_NAME, f"names and units of at most {MAX_NAME} characters")
     good = MIN_WINDOW <= spec.window <= MAX_WINDOW
     _expect("window", spec.window, good, f"{MIN_WINDOW} to {MAX_WINDOW}")
-    _expect("step_s", spec.step_s, 0 < spec.step_s < 1e9, "above 0")
+    _expect("step_s", spec.step_s, MIN_STEP_S <= spec.step_s < MAX_STEP_S, "a microsecond or more")
     for key in ("center", "scale"):
         numbers = getattr(spec.scaler, key)
         _expect(f"scaler.{key}", len(numbers), len(numbers) == count, f"{count} numbers")
@@ -125,7 +131,7 @@ def check_spec(spec: ModelSpec) -> None:
     _expect("scaler.limit", spec.scaler.limit, 0 < spec.scaler.limit < 1e6, "above 0")
     for key in ("joined", "local", "correlation"):
         number = getattr(spec.thresholds, key)
-        _expect(f"thresholds.{key}", number, 0 < number < 1e9, "above 0")
+        _expect(f"thresholds.{key}", number, 1e-9 < number < 1e9, "1e-9 to 1e9")
     _expect("thresholds.budget", spec.thresholds.budget, 0 < spec.thresholds.budget < 1, "0 to 1")
 
 

@@ -50,8 +50,11 @@ def _decode(name: str, content: bytes) -> NDArray[Any]:
     if fortran or kind.str not in _KINDS:
         raise ModelPackageError(f"{name}: numbers of kind {kind.str}, expected one of {', '.join(_KINDS)}")
     if math.prod(shape) * kind.itemsize != len(body):
-        raise ModelPackageError(f"{name}: {len(body)} bytes do not fill shape {shape}")
-    array = np.frombuffer(body, kind).reshape(shape)
+        raise ModelPackageError(f"{name}: {len(body)} bytes do not fill shape {str(shape)[:80]}")
+    try:
+        array = np.frombuffer(body, kind).reshape(shape)
+    except (ValueError, TypeError) as error:  # negative, too many or boolean dimensions
+        raise ModelPackageError(f"{name}: shape {str(shape)[:80]}: {error}") from error
     if not np.isfinite(array).all():
         raise ModelPackageError(f"{name} holds a number that is not finite")
     return array

@@ -49,6 +49,9 @@ OPERATORS = frozenset(
 OPSETS = range(13, 22)
 MAX_NODES = 512
 MAX_NUMBERS = 2_000_000
+#: Numbers of a shape or an attribute, and fields of one message: more of them would cost a device memory and time
+#: before they are refused.
+MAX_LISTED, MAX_FIELDS = 1024, 16_384
 MAX_WINDOW_NUMBERS = 2880 * 300
 #: Nodes that can make values larger than their inputs without a weight that says so.
 MAX_GROWING = 16
@@ -108,8 +111,11 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 def _fields(data: bytes) -> Iterator[Field]:
     """Field numbers and values of one message."""
-    at = 0
+    at = count = 0
     while at < len(data):
+        count += 1
+        if count > MAX_FIELDS:
+            raise ModelPackageError(f"model.onnx: more than {MAX_FIELDS} fields in one message")
         key, at = _varint(data, at)
         number, kind = key >> 3, key & 7
         if kind == 0:
@@ -143,14 +149,23 @@ def _bytes(value: int | bytes) -> bytes:
     return value
 
 
+def _one(value: int | bytes) -> int:
+    """A whole number, signed."""
+    if not isinstance(value, int):
+        raise ModelPackageError("model.onnx: damaged (a text where a number should be)")
+    return value - (1 << 64) if value >> 63 else value
+
+
 def _whole(value: int | bytes) -> list[int]:
     """One or many packed whole numbers, signed."""
     if isinstance(value, int):
-        return [value - (1 << 64) if value >> 63 else value]
+        return [_one(value)]
     out, at = [], 0
     while at < len(value):
         number, at = _varint(value, at)
-        out += _whole(number)
+        out.append(_one(number))
+        if len(out) > MAX_LISTED:
+            raise ModelPackageError(f"model.onnx: a shape or attribute of more than {MAX_LISTED} numbers")
     return out
 
 
@@ -161,7 +176,7 @@ def _tensor(data: bytes) -> Tensor:
         if number == 1:
             shape += _whole(value)
         elif number == 2:
-            kind = _whole(value)[0]
+            kind = _one(value)
         elif number == 8:
             name = _text(value)
         elif number == 9:
@@ -196,7 +211,7 @@ def _value(data: bytes, batched: bool) -> Value:
                     raise ModelPackageError(f"model.onnx: {name!r} is no tensor")
                 for place, part in _fields(_bytes(message)):
                     if place == 1:
-                        kind = _whole(part)[0]
+                        kind = _one(part)
                     elif place == 2:
                         dims = [d for n, d in _fields(_bytes(part)) if n == 1]
                         shape = [_dimension(name, d, batched and at == 0) for at, d in enumerate(dims)]
@@ -208,7 +223,7 @@ def _value(data: bytes, batched: bool) -> Value:
 def _dimension(name: str, data: int | bytes, batched: bool) -> int:
     if batched and [(n, v) for n, v in _fields(_bytes(data)) if n != 3] == [(2, BATCH_NAME.encode())]:
         return BATCH
-    found = [_whole(value)[0] for number, value in _fields(_bytes(data)) if number == 1]
+    found = [_one(value) for number, value in _fields(_bytes(data)) if number == 1]
     if len(found) != 1 or not 1 <= found[0] <= MAX_WINDOW_NUMBERS:
         raise ModelPackageError(f"model.onnx: {name!r} has a dimension that is not static or too large")
     return found[0]
@@ -275,7 +290,7 @@ def _opset(graph: Graph, data: bytes) -> None:
         if number == 1:
             domain = _text(value)
         elif number == 2:
-            version = _whole(value)[0]
+            version = _one(value)
     if domain not in ("", "ai.onnx") or version not in OPSETS:
         raise ModelPackageError(
             f"model.onnx: operator set {domain or 'ai.onnx'} {version}, "

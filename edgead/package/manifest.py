@@ -12,7 +12,7 @@ from edgead.multivariate import ModelSpec, check_spec
 
 FORMAT_VERSION = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})")
 _FEATURES = re.compile(r"[a-z0-9-]{1,64}@[0-9]{1,4}")
 #: Of a model of one variable: rows it looks at, numbers of its embedding, channels and constants it may have.
 UNIVARIATE_WINDOW, EMBEDDING, MAX_CHANNELS, MAX_CONSTANTS = (8, 512), (1, 64), 16, 64
@@ -159,7 +159,9 @@ def version_of(text: str) -> tuple[int, ...]:
     """``"1.2.3"`` as numbers."""
     match = _VERSION.fullmatch(text)
     if match is None:
-        raise ModelPackageError(f"version {text!r}: expected three numbers, as 1.2.0")
+        raise ModelPackageError(
+            f"version {text[:40]!r}: expected three numbers of at most 9 digits, as 1.2.0"
+        )
     return tuple(int(part) for part in match.groups())
 
 
@@ -213,15 +215,15 @@ def decode_manifest(data: bytes, *, edgead_version: str) -> AnyManifest:
             raise ModelPackageError(
                 f"manifest.json: format {found.format_version}, this edgead reads {FORMAT_VERSION}"
             )
-        manifest = _of_kind(found.kind, data)
+        manifest, told = _of_kind(found.kind, data), identity(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidInput) as error:
         raise ModelPackageError(f"manifest.json: {error}") from error
     for key in ("id", "name"):
         if not _NAME.fullmatch(getattr(manifest, key)):
             raise ModelPackageError(f"manifest.json: {key} {getattr(manifest, key)!r} is not a plain name")
     version_of(manifest.version)
-    if manifest.id != identity(data):
-        raise ModelPackageError(f"manifest.json was changed: its id is {manifest.id}, not {identity(data)}")
+    if manifest.id != told:
+        raise ModelPackageError(f"manifest.json was changed: its id is {manifest.id}, not {told}")
     if version_of(manifest.minimum_edgead) > version_of(edgead_version):
         raise ModelPackageError(f"needs edgead {manifest.minimum_edgead}, this is {edgead_version}")
     return manifest

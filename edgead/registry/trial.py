@@ -12,9 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from edgead.errors import ModelPackageError
 from edgead.multivariate import Scorer
 from edgead.package import Package, UnivariatePackage, open_package, self_test
+from edgead.stream.batch import MOST
 
 #: Memory of its own and CPU time of the trial; a model of 128 variables takes a tenth of either.
 MEMORY_BYTES = 512 * 2**20
@@ -95,7 +98,11 @@ def try_package(package: Package) -> None:
     session = Session(package.model)
     self_test(package, session)
     if isinstance(package, UnivariatePackage):
-        history = package.self_test.histories[:1]
+        histories = package.self_test.histories
+        session.run(
+            np.resize(histories, (MOST, *histories.shape[1:]))
+        )  # the memory of as many as a device judges
+        history = histories[:1]
         took_s = _fastest_s(lambda: session.run(history))
         if took_s > READING_S:
             raise ModelPackageError(f"a reading takes {took_s:.2g} s to judge here, at most {READING_S:g} s")

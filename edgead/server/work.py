@@ -1,7 +1,6 @@
 """What a job does: fetch, read, align, and train or judge; in a process of its own, on this machine or another."""
 
 import importlib
-import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from edgead.errors import EdgeADError, InvalidInput, ModelPackageError
+from edgead.errors import EdgeADError, InvalidInput
 from edgead.multivariate import AlignPolicy, Scorer, Table, VariableState, align
 from edgead.recording import Times, Values
 from edgead.recording.variables import TIME, read_variables
@@ -216,12 +215,9 @@ def judge_row(scorer: Scorer, rows: Values, times_ns: Times, at: int) -> Row:
     Raises
     ------
     ModelPackageError
-        When the network gives a number that is not finite.
+        When the network fails; see `Scorer.judge`.
     """
     window, time_ns = scorer.spec.window, int(times_ns[at])
     if at + 1 < window:
         return Row(time_ns)
-    judged = scorer.judge(rows[at + 1 - window : at + 1])
-    if not all(map(math.isfinite, (judged.score, *judged.contributions, *judged.correlation_change))):
-        raise ModelPackageError("the network gave a number that is not finite")
-    return row_of(time_ns, judged, scorer.spec.names)
+    return row_of(time_ns, scorer.judge(rows[at + 1 - window : at + 1]), scorer.spec.names)

@@ -95,6 +95,11 @@ class Network:
             else:
                 answer = self._session.run(histories)
                 scores, embeddings = answer["score"], answer["embedding"]
+            told = scores.shape, embeddings.shape
+            if told != ((len(histories),), (len(histories), self.embedding)):
+                raise ModelPackageError(
+                    f"{self.name} gave numbers of shapes {told} for {len(histories)} histories"
+                )
             self.failure = ""
             return scores.tolist(), embeddings
         except ModelPackageError as error:

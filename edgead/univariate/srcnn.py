@@ -101,7 +101,11 @@ class SrcnnDetector:
         row, self.needed = ticket
         if score != score:  # NaN
             return row[:6]
-        return self._fusion.judge(row, score, embedding)
+        try:
+            return self._fusion.judge(row, score, embedding)
+        except InvalidInput as error:  # an embedding that is not finite
+            self.network.failure = f"{self.model}: {error}"
+            return row[:6]
 
     def revise(self, age: int, value: float) -> None:
         """See `StreamingDetector.revise`."""

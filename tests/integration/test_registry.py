@@ -4,14 +4,16 @@ import os
 import subprocess
 import sys
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 
 from edgead.errors import ModelPackageError
-from edgead.package import read_package
+from edgead.onnx import Session
+from edgead.package import open_package, read_package
 from edgead.registry import Registry
 from edgead.registry.disk import writing
-from edgead.registry.trial import run_trial
+from edgead.registry.trial import run_trial, try_package
 from tests import packages
 from tests.hostile_packages import BAD
 
@@ -84,6 +86,17 @@ def test_a_bad_package_leaves_the_active_model_as_it_is(registry, tmp_path, name
     with pytest.raises(ModelPackageError, match=BAD[name][1]):
         registry.install(BAD[name][0]())
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_the_trial_of_a_network_of_one_variable_needs_the_memory_of_a_whole_batch():
+    """A device judges 256 histories together; a model that is small for one and huge for all of them is refused."""
+    one = Session(open_package(packages.SRCNN).model)
+    seen = []
+    session = SimpleNamespace(run=lambda window: seen.append(len(window)) or one.run(window))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgead.onnx.Session", lambda model: session)
+        try_package(open_package(packages.SRCNN))
+    assert max(seen) == 256
 
 
 def test_a_failed_trial_installs_and_activates_nothing(tmp_path):
@@ -281,6 +294,6 @@ def test_a_trial_has_bounds_and_its_reason_is_one_printable_line(body, reason):
 
 
 def test_a_model_slower_than_its_rows_is_refused():
-    slow = packages.with_manifest(lambda manifest: manifest.update(step_s=1e-9))
-    with pytest.raises(ModelPackageError, match="s to judge here, and one comes every 1e-09 s"):
+    slow = packages.with_manifest(lambda manifest: manifest.update(step_s=1e-6))
+    with pytest.raises(ModelPackageError, match="s to judge here, and one comes every 1e-06 s"):
         run_trial(slow)

@@ -1,5 +1,6 @@
 """Groups of a configuration: a package that cannot be had is told, and the agent has the other groups."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from edgead.multivariate import Scorer, interpretation
 from edgead.onnx import Session
 from edgead.package import read_package
 from edgead.registry import Registry
+from edgead.registry.trial import try_package
 from edgead.simulate import PUMP, simulate
 from edgead.stream import Engine
 from tests import packages
+from tests.hostile_packages import LYING
 
 PACKAGE = read_package(packages.PUMP)
 NAMES = PACKAGE.manifest.names
@@ -164,3 +167,17 @@ def test_a_network_that_fails_costs_the_row_and_is_told(monkeypatch: pytest.Monk
     assert model.failure == "onnxruntime failed: no memory"
     assert windowed.judge(rows[300]) is not None
     assert model.failure == ""
+
+
+@pytest.mark.parametrize("name", LYING)
+def test_a_network_that_does_not_answer_as_told_is_off_and_ends_nothing(folder: Path, name: str):
+    """Its declared shapes are right; what it gives is found by its self-test."""
+    build, reason = LYING[name]
+    (folder / "lying.zip").write_bytes(build())
+    config = config_of(folder, block("a", "lying.zip"), block("b", "pump.zip"))
+    engine = Engine(config.engine)
+    groups = Groups(config, engine)
+    assert set(engine.groups) == {"group/b"}
+    assert re.search(reason, groups.refused["a"])
+    with pytest.raises(ModelPackageError, match=reason):
+        try_package(read_package(build()))

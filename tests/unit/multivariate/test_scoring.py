@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgead.errors import InvalidInput
+from edgead.errors import InvalidInput, ModelPackageError
 from edgead.multivariate import (
     AlignPolicy,
     Judgement,
@@ -66,6 +66,28 @@ def test_the_window_is_scaled_and_clipped():
 def test_shares_add_up_to_one():
     judged = Scorer(SPEC, Told(3.0, 1.0, shares=(0.2, 0.7))).judge(np.zeros((28, 2)))
     assert math.isclose(sum(judged.contributions), 1.0, abs_tol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"joined": np.float32(1.0)}, "shapes"),
+        ({"local": np.zeros(0, np.float32)}, "shapes"),
+        ({"contributions": np.ones(3, np.float32)}, "shapes"),
+        ({"correlation_change": np.ones((2, 2), np.float32)}, "shapes"),
+        ({"joined": np.array([np.nan], np.float32)}, "not finite"),
+        ({"local": np.array([np.nan], np.float32)}, "not finite"),
+        ({"contributions": np.array([np.nan, 1.0], np.float32)}, "not finite"),
+        ({"correlation_change": np.array([np.inf, -np.inf], np.float32)}, "not finite"),
+        ({"contributions": np.zeros(2, np.float32)}, "all zero"),
+        ({"contributions": np.array([2.0, -1.0], np.float32)}, "negative"),
+    ],
+)
+def test_an_answer_that_says_nothing_is_refused(changed, reason):
+    network = Told(1.0, 1.0)
+    network.answer |= changed
+    with pytest.raises(ModelPackageError, match=reason):
+        Scorer(SPEC, network).judge(np.zeros((28, 2)))
 
 
 @pytest.mark.parametrize("shape", [(27, 2), (28, 3), (28,)])

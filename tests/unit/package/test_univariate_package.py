@@ -1,6 +1,7 @@
 """The shipped network is read; what is wrong with thirty others is told; both kinds keep apart."""
 
 import contextlib
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 from edgead.errors import ModelPackageError
 from edgead.onnx import Session
 from edgead.package import UnivariatePackage, open_package, read_package, self_test
+from edgead.univariate import DetectorSettings
+from edgead.univariate.networks import Network
+from edgead.univariate.srcnn import SrcnnDetector
 from tests import packages as make
 from tests.hostile_univariate import BAD, COUNT, SPEC
 from tests.packages import PUMP, SRCNN
@@ -93,3 +97,19 @@ def test_the_manifest_has_the_public_keys():
         manifest
     )
     assert {"recipe", "recipe_sha256", "sources", "data_sha256", "seed"} <= set(manifest["training"])
+
+
+def test_what_the_network_cannot_say_leaves_the_core_its_verdict():
+    """Of other shapes than the batch, or an embedding that is not finite: told, and the agent goes on."""
+    network = Network(opened())
+    histories = np.repeat(opened().self_test.histories[:1], 3, axis=0)
+    answers = network._session
+    network._session = SimpleNamespace(run=lambda window: {k: v[:2] for k, v in answers.run(window).items()})
+    scores, embeddings = network.judge(histories)
+    assert np.isnan(scores).all()
+    assert embeddings.shape == (3, network.embedding)
+    assert "shapes ((2,), (2, 12)) for 3 histories" in network.failure
+    detector = SrcnnDetector(DetectorSettings(window=64), network)
+    ticket = detector.prepare(1.0, 0, histories[0])
+    assert detector.conclude(ticket, 0.0, np.full(network.embedding, np.nan, np.float32)) == ticket[0][:6]
+    assert "NaN or infinite" in network.failure
