@@ -112,6 +112,9 @@ def main() -> int:
             say(Said(forwarded=forward(config)))
     except EdgeADError as error:
         say(Said(forwarded=Delivered(state="failed", reason=str(error))))
+    if not order.models:
+        say(Said(state="sent"))
+        return 0
     try:
         say(sync(config, order.only, order.activate))
     except EdgeADError as error:

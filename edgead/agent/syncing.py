@@ -35,11 +35,14 @@ class Order(msgspec.Struct, frozen=True):
         The one model wanted, whatever the share of its rollout; "" = a whole sync.
     activate : bool
         New models need no shadow run: none is at work.
+    models : bool
+        False = send what waits, and no more.
     """
 
     config: Config
     only: str = ""
     activate: bool = False
+    models: bool = True
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -64,7 +67,7 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
     forwarded : Delivered or None
         The end of sending.
     state, detail, taken, refused
-        The end of the sync, as `edgead.uplink.sync.SyncOutcome`; ``state`` "" = not yet.
+        The end of the sync, as `edgead.uplink.sync.SyncOutcome`; ``state`` "" = not yet, "sent" = there was none.
     """
 
     progress: str = ""

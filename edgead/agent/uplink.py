@@ -23,7 +23,7 @@ from edgead.errors import InvalidInput, UplinkError
 from edgead.records import Event, Reading
 from edgead.uplink.reasons import Refusal
 from edgead.uplink.record import SyncRecord, read_record
-from edgead.uplink.schedule import next_due
+from edgead.uplink.schedule import next_due, send_due
 
 log = logging.getLogger("edgead")
 
@@ -68,6 +68,8 @@ class Uplink:
         self._delivered = Delivered(state="done")
         self._attempt_s = self._since_s = 0.0
         self._unreachable = False
+        self._fresh = True  # something urgent was put in the outbox, or lies there since the last process
+        self._waits_s = 0.0  # since when it waits; 0 = nothing does
         self._asked: list[Command] = []  # commands that wait for the running process
         self._waiting: dict[str, list[Command]] = {}  # model -> installations that wait for its shadow run
         self._next: list[Command] = []  # commands that wait for a process of their own
@@ -100,6 +102,7 @@ class Uplink:
 
     def events(self, events: Sequence[Event]) -> None:
         """Events that were just made."""
+        self._fresh = self._fresh or bool(events)
         for event in events:
             make = event_message if event.verdict.top is None else group_event_message
             self.put("event", make(event, seq=0, replay=event.replay).encode())
@@ -116,6 +119,7 @@ class Uplink:
 
     def update(self, update: Update) -> None:
         """What became of a model."""
+        self._fresh = True
         self.put("update", msgspec.json.encode(update), urgent=True)
         if update.event == "activated" and update.model not in names_of(self._config):
             self._reload()  # a model of single series: it is taken with the configuration
@@ -169,10 +173,14 @@ class Uplink:
         for name, commands in self._waiting.items():
             for command in commands:
                 self._tell(command, self.rollout.progress(name) if self.rollout is not None else "")
+        if self._fresh:
+            self._fresh, self._waits_s = False, self._waits_s or now_ns / 1e9
         if not self.is_on or self._syncing.running:
             return
         if self._next or self._is_due(now_ns / 1e9):
             self._start(now_ns, introduce)
+        elif self._may_send(now_ns / 1e9):
+            self._start(now_ns, introduce, models=False)
 
     def _is_due(self, now_s: float) -> bool:
         uplink = self._config.uplink
@@ -186,15 +194,29 @@ class Uplink:
         since_s = self._since_s if last_s <= self._since_s else 0.0
         return next_due(uplink, self._config.node.id, last_s, now_s, since_s=since_s) <= now_s
 
-    def _start(self, now_ns: int, introduce: Callable[[], None]) -> None:
+    def _may_send(self, now_s: float) -> bool:
+        """Whether what waits goes up without a sync; what cannot be reached is asked by the syncs."""
+        uplink = self._config.uplink
+        if not self._waits_s or not uplink.url or not uplink.send or self._unreachable:
+            return False
+        if not self._saving.outbox_stats().rows:  # a sync took it along
+            self._waits_s = 0.0
+            return False
+        return send_due(uplink, self._config.node.id, self._waits_s, now_s) <= now_s
+
+    def _start(self, now_ns: int, introduce: Callable[[], None], *, models: bool = True) -> None:
         """Start the process for the commands that wait, those of one model at a time, or because it is time."""
-        self._attempt_s = now_ns / 1e9
+        if models:
+            self._attempt_s = now_ns / 1e9
         only = self._next[0].model if self._next else ""
+        if not only:  # one model alone is brought, and nothing sent
+            self._waits_s = 0.0
         self._asked = [command for command in self._next if command.model == only]
         self._next = [command for command in self._next if command.model != only]
         self._delivered = Delivered(state="done")
         introduce()
-        problem = self._syncing.start(Order(config=self._config, only=only, activate=self.rollout is None))
+        order = Order(config=self._config, only=only, activate=self.rollout is None, models=models)
+        problem = self._syncing.start(order)
         if problem:
             self._finish(Said(state="failed", detail=problem), now_ns)
 
@@ -215,7 +237,8 @@ class Uplink:
         """The process has done its work: try what it brought, tell what it refused, answer who asked for it."""
         self._record = self._read_record()
         self._unreachable = "unreachable" in (said.state, self._delivered.state)
-        log.info("sync", extra={"fields": {"state": said.state, "detail": said.detail}})
+        if said.state != "sent":
+            log.info("sync", extra={"fields": {"state": said.state, "detail": said.detail}})
         for refusal in said.refused:
             self._refused(refusal, now_ns)
         taken = [each for each in said.taken if each.kind == "model"]

@@ -545,8 +545,10 @@ class UplinkConfig(Section, frozen=True, kw_only=True):
         Group of this device; "" = none.
     interval, jitter : int
         Nanoseconds between two syncs, and how far devices spread over that time.
+    send : int
+        Nanoseconds after which an event goes up by itself; 0 = with the next sync.
     hours : str
-        ``"22:00-05:00"``: local time of day in which periodic syncs may start; "" = any.
+        ``"22:00-05:00"``: local time of day in which a device may begin to sync or send by itself; "" = any.
     proxy : str
         URL of an HTTP proxy; "" = none, whatever the environment says.
     bandwidth : int
@@ -577,6 +579,7 @@ class UplinkConfig(Section, frozen=True, kw_only=True):
         6 * 3600 * 10**9
     )
     jitter: Timeout = 1800 * 10**9
+    send: Annotated[int, _duration(0, 'a duration, e.g. "5min", or 0 to send with a sync only')] = 300 * 10**9
     hours: Annotated[
         str,
         Meta(

@@ -1,4 +1,4 @@
-"""When a device asks: every interval, each device at a time of its own, in the hours that are allowed."""
+"""When a device asks, and when it sends: each device at a time of its own, in the hours that are allowed."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -54,6 +54,34 @@ def next_due(
     if last_s > 0 and due < since_s <= now_s:
         due = since_s + own_s
     return _allowed(config.hours, due or now_s)
+
+
+def send_due(config: UplinkConfig, device: str, waiting_s: float, now_s: float) -> float:
+    """When what happened is to go up without waiting for the next sync.
+
+    Between half of `send` and all of it later, each device at its own part: what hits a whole plant at once must not
+    bring all its devices to the server at once.
+
+    Parameters
+    ----------
+    config : UplinkConfig
+        `send`, above 0, and hours.
+    device : str
+        Id of the device.
+    waiting_s : float
+        Epoch seconds since when something waits.  One after `now_s` (the clock was set back) is as good as one of
+        long ago.
+    now_s : float
+        Epoch seconds.
+
+    Returns
+    -------
+    float
+        Epoch seconds; not after `now_s` means due.
+    """
+    if waiting_s > now_s:
+        return _allowed(config.hours, now_s)
+    return _allowed(config.hours, waiting_s + (0.5 + fraction_of(device, "send") / 2) * config.send / 1e9)
 
 
 def _allowed(hours: str, when_s: float) -> float:

@@ -60,7 +60,9 @@ def world(tmp_path: Path) -> Iterator[World]:
     ):
         variables = ", ".join(f'{name} = "pump1.{name}"' for name in MACHINE)
         places = {"folder": tmp_path, "port": broker.port, "url": cloud.url, "repository": repository.url}
-        text = CONFIG.format(**places, shadow=SHADOW, variables=variables)
+        text = CONFIG.format(**places, shadow=SHADOW, variables=variables).replace(
+            "[uplink]", '[uplink]\nsend = "2s"'
+        )
         (tmp_path / "gateway.toml").write_text(text.replace("[[series]]", f"{DATA}[[series]]", 1))
         machine = Machine(broker, heard)
         with AgentProcess(tmp_path / "gateway.toml", tmp_path / "log"):
@@ -118,5 +120,7 @@ def test_a_bad_model_fails_the_command_and_windows_of_readings_go_up(world: Worl
     window = next(each for each in windows[2:] if each["series"] == "pump1.flow")
     rows = [time_us // 10**6 - START_MS // 1000 for time_us in window["times_us"]]
     assert window["values"] == [float(MACHINE["flow"][row]) for row in rows]
+    world.machine.run(8, fault=True)  # nobody asks, and the next sync is hours away
+    wait_for(lambda: bool(world.records("event")), "an event at the server", within_s=30)
     infos = world.records("info")
     assert infos[-1]["models"]["pump@1.0.1"] == read_package(world.shelf.read("pump", V[1])).sha256

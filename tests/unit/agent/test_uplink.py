@@ -121,6 +121,56 @@ def test_what_was_not_sent_in_time_goes_on_at_once(world: World) -> None:
     assert world.look(NOW + 2 * S) == 2
 
 
+def happen(world: World, count: int = 1) -> None:
+    world.uplink.events([Event(f"id-{n}", "open", NOW, VERDICT, "", "m") for n in range(count)])
+    world.saving.commit(NOW)
+
+
+def test_an_event_goes_up_without_waiting_for_the_next_sync(world: World) -> None:
+    world.look(NOW)
+    world.end(NOW + S)
+    happen(world)
+    assert world.look(NOW + 60 * S) == 1
+    happen(world)
+    assert world.look(NOW + 60 * S + 149 * S) == 1  # not before half of `send`
+    assert world.look(NOW + 60 * S + 300 * S) == 2
+    assert [order.models for order in world.process.orders] == [True, False]
+    world.end(NOW + 400 * S, "sent", delivered=[1, 2])
+    assert world.look(NOW + 6 * HOUR - S) == 2  # nothing waits
+    assert world.look(NOW + 6 * HOUR) == 3  # the syncs go on as before
+    assert world.uplink.info is not None
+
+
+def test_what_a_process_before_left_goes_up_soon(world: World) -> None:
+    happen(world)
+    world.look(NOW)
+    world.end(NOW + S, "refused", forwarded=Delivered(state="refused", reason="403"))
+    assert world.look(NOW + 3 * HOUR) == 1  # it asks again with a sync, or when more happens
+    happen(world)
+    world.look(NOW + 3 * HOUR)
+    assert world.look(NOW + 3 * HOUR + 300 * S) == 2
+
+
+def test_while_the_cloud_is_away_events_wait_for_the_syncs(world: World) -> None:
+    world.look(NOW)
+    world.end(NOW + S, "unreachable")
+    happen(world)
+    assert world.look(NOW + 2 * S) == 1
+    assert world.look(NOW + 890 * S) == 1
+    assert world.look(NOW + 900 * S) == 2
+    assert world.process.orders[-1].models
+
+
+def test_with_send_off_events_wait_for_the_next_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path, monkeypatch, f"{ON}send = 0\n")
+    world.look(NOW)
+    world.end(NOW + S)
+    happen(world)
+    world.look(NOW + 2 * S)
+    assert world.look(NOW + 5 * HOUR) == 1
+    world.saving.close()
+
+
 def test_nothing_happens_without_an_uplink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(tmp_path, monkeypatch, "")
     world.uplink.events([Event("id", "open", 1, VERDICT, "", "m")])

@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from edgead.config import UplinkConfig
-from edgead.uplink.schedule import next_due
+from edgead.uplink.schedule import next_due, send_due
 
 HOUR = 3600 * 10**9
 T0 = datetime(2026, 3, 3, 12, 0).timestamp()
@@ -71,3 +71,16 @@ def test_a_plant_whose_power_comes_back_does_not_ask_at_once():
 def test_hours(hours: str, now: str, then: str):
     now_s = datetime.fromisoformat(now).timestamp()
     assert next_due(config(hours=hours), "gw1", 0, now_s) == datetime.fromisoformat(then).timestamp()
+
+
+def test_what_hits_all_devices_at_once_goes_up_spread_over_half_of_the_time():
+    late = [send_due(config(), f"gw{number}", T0, T0) - T0 for number in range(3000)]
+    assert 150 <= min(late) < 155
+    assert 295 < max(late) <= 300
+    assert send_due(config(), "gw1", T0, T0) == send_due(config(), "gw1", T0, T0 + 99)
+
+
+def test_events_go_up_in_the_hours_and_a_clock_set_back_does_not_hold_them():
+    opening = datetime(2026, 3, 3, 22, 0).timestamp()
+    assert send_due(config(hours="22:00-05:00"), "gw1", T0, T0) == opening
+    assert send_due(config(), "gw1", T0 + 1e9, T0) == T0
