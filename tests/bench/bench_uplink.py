@@ -23,11 +23,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+import msgspec  # noqa: E402
 import numpy as np  # noqa: E402
 
+from edgead.agent.syncing import COMMAND, Order  # noqa: E402
+from edgead.agent.uplink import record  # noqa: E402
+from edgead.config import parse  # noqa: E402
+from edgead.store import Store, StoreLimits  # noqa: E402
 from edgead.uplink.disk import folder_in  # noqa: E402
 from edgead.uplink.trust import give_root  # noqa: E402
 from tests import packages  # noqa: E402
+from tests.cloud import Cloud  # noqa: E402
 from tests.server_process import ServerProcess  # noqa: E402
 from tests.uplink import Authority, RepositoryServer, Vendor  # noqa: E402
 
@@ -145,6 +151,45 @@ def bench_syncs(folder: Path, rounds: int) -> int:
     return quiet
 
 
+def bench_sending(folder: Path, rounds: int) -> None:
+    """One event by itself, as the agent sends it between two syncs, with the news of the device that go along."""
+    with Cloud() as cloud:
+        counter = Counter(int(cloud.url.rsplit(":", 1)[1]))
+        config = parse(
+            f'[node]\nid = "gw1"\nstate_dir = "{folder}/sender"\n[uplink]\nurl = "http://127.0.0.1:{counter.port}"\n'.encode()
+        )
+        order = msgspec.json.encode(Order(config=config, models=False))
+        store = Store.open(folder / "sender", StoreLimits(), now_ns=time.time_ns())
+        runs, environment = [], {**os.environ, "PYTHONPATH": str(ROOT)}
+        for number in range(rounds):
+            body = {
+                "id": f"id-{number}",
+                "event": "open",
+                "series": "pump1.flow",
+                "ts": 1_763_750_000_123,
+                "value": 1.5,
+            }
+            told = {"status": "ok", "reasons": [], "counters": {f"counter_{n}": n for n in range(30)}}
+            records = [
+                record("event", msgspec.json.encode(body)),
+                record("health", msgspec.json.encode(told)),
+            ]
+            store.commit(outbox=records, now_ns=time.time_ns())
+            before, start = os.times(), time.perf_counter()
+            subprocess.run(COMMAND, input=order, stdout=subprocess.DEVNULL, check=True, env=environment)
+            after = os.times()
+            used = after.children_user + after.children_system - before.children_user - before.children_system
+            runs.append((time.perf_counter() - start, used))
+            store.acknowledge_outbox([row.seq for row in store.peek_outbox(limit=10)])
+        store.close()
+    up, down, connections = (count / rounds for count in counter.taken())
+    wall, cpu = (statistics.median(each) for each in zip(*runs))
+    print(
+        f"an event by itself (no TLS): {down:.0f} bytes down {up:.0f} up, {connections:.0f} connection, "
+        f"{wall:.2f} s, CPU {cpu:.2f} s"
+    )
+
+
 def bench_fleet(folder: Path, quiet: int, count: int) -> None:
     """What 100 000 devices ask, and what `edgead serve` answers on one core."""
     vendor = Vendor(folder / "fleet")
@@ -183,6 +228,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as name:
         quiet = bench_syncs(Path(name), rounds)
+        bench_sending(Path(name), rounds)
         bench_fleet(Path(name), quiet, 100 * rounds)
 
 
