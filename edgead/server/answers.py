@@ -1,7 +1,8 @@
 """What a detection found, in a form of its own: smaller than JSON, and every version of the API is written from it."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -9,8 +10,11 @@ from edgead.multivariate import Judgement, interpretation, severity, wire_score
 
 #: Most contributors that a caller may ask for (limit of the service).
 MAX_CONTRIBUTORS = 30
-#: Of one answer unfolded; 20,000 rows with 30 contributors and 30 changed variables each are a tenth of it.
-_MAX_BYTES = 2**30
+#: Rows that are stored together, and so in memory together when they are written and read: a megabyte of JSON.
+PART_ROWS = 64
+#: Of one part unfolded.  Servers of before stored all rows as one: 20,000 with 30 contributors and 30 changed variables
+#: each are a quarter of it.
+_MAX_BYTES = 2**26
 
 
 class Cause(msgspec.Struct, frozen=True, array_like=True):
@@ -57,7 +61,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Rows of one detection.
+    """Rows of one detection, all or some of them.
 
     Attributes
     ----------
@@ -88,13 +92,20 @@ def row_of(time_ns: int, judged: Judgement, names: Sequence[str]) -> Row:
     return Row(time_ns, judged.score, causes, changed)
 
 
+def encode_parts(names: tuple[str, ...], window: int, rows: Iterable[Row]) -> Iterator[bytes]:
+    """The rows of a detection as they are stored: in parts of at most `PART_ROWS`, each an answer of its own."""
+    remaining = iter(rows)
+    while some := tuple(islice(remaining, PART_ROWS)):
+        yield encode_answer(Answer(names, window, some))
+
+
 def encode_answer(answer: Answer) -> bytes:
-    """As it is stored."""
+    """One part as it is stored."""
     return zlib.compress(msgspec.msgpack.encode(answer), 1)
 
 
 def decode_answer(data: bytes) -> Answer:
-    """What was stored.
+    """What was stored as one part.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from edgead.server.answers import Answer, Cause, Row
 from edgead.server.diagnostics import Diagnostics
 from edgead.server.requests import NAME_CHARS, PAD, DetectRequest, TrainRequest
 from edgead.server.shelf import InstalledModel
-from edgead.server.wire import read_time, time_text_ns
+from edgead.server.wire import encode, read_time, time_text_ns
 from edgead.store.jobs import ModelRow, ResultRow
 
 Version = Literal["v1.1-preview", "v1.1-preview.1", "v1.1"]
@@ -55,8 +55,8 @@ def created_ns(manifest: Manifest) -> int:
     return 0 if moment is None else int(moment.timestamp()) * 10**9
 
 
-def result_document(row: ResultRow, answer: Answer | None, version: Version) -> Document:
-    """The whole document of a detection; `answer` is what it found, None before it is READY."""
+def result_document(row: ResultRow, version: Version) -> Document:
+    """The document of a detection but for its rows, whose list is empty and comes last."""
     request = msgspec.json.decode(row.request, type=DetectRequest)
     setup: Document = {"startTime": request.start, "endTime": request.end}
     if version == "v1.1":
@@ -72,8 +72,20 @@ def result_document(row: ResultRow, answer: Answer | None, version: Version) -> 
             "variableStates": _states(states, version),
             "setupInfo": setup,
         },
-        "results": [] if answer is None else rows_document(answer, request.top, version),
+        "results": [],
     }
+
+
+def around_rows(document: Document) -> tuple[bytes, bytes]:
+    """The JSON of `result_document` before its rows, and what comes after them."""
+    text = encode(document)
+    return text[:-2], text[-2:]
+
+
+def rows_text(row: ResultRow, answer: Answer, version: Version) -> bytes:
+    """Judged rows of a detection as JSON, without the brackets of their list."""
+    top = msgspec.json.decode(row.request, type=DetectRequest).top
+    return encode(rows_document(answer, top, version))[1:-1]
 
 
 def last_document(answer: Answer, states: Sequence[VariableState], top: int, version: Version) -> Document:

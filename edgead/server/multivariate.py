@@ -2,14 +2,15 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from edgead.errors import InvalidInput, ModelPackageError, StoreError
@@ -23,7 +24,7 @@ from edgead.server.documents import Version
 from edgead.server.jobs import Jobs
 from edgead.server.quotas import BUSY
 from edgead.server.shelf import InstalledModel, Loaded
-from edgead.server.wire import GatewayError, ServiceError, decode, json_response, read_body
+from edgead.server.wire import JSON, GatewayError, ServiceError, decode, json_response, read_body
 from edgead.server.work import judge_row, states_between
 from edgead.store.jobs import ModelRow, ResultRow
 
@@ -188,25 +189,40 @@ class _Api:
             )
         place = f"{_root(request)}{self._base}/detect-batch/{row.id}"
         headers = {"operation-id": row.id, "operation-location": place}
-        document = documents.result_document(row, None, self._version)
+        document = documents.result_document(row, self._version)
         return json_response(document, status=202, headers=headers)
 
     async def get_result(self, request: Request) -> Response:
-        """Status of a detection, and what it found."""
-        return json_response(await _answered(lambda: self._result(request)))
+        """Status of a detection, and what it found: read and sent a part at a time, however much that is."""
+        row, count, first = await _answered(lambda: self._result(request))
+        before, after = documents.around_rows(documents.result_document(row, self._version))
+        if count <= 1:
+            return Response(before + first + after, media_type=JSON)
 
-    def _result(self, request: Request) -> dict[str, Any]:
+        async def told() -> AsyncIterator[bytes]:
+            yield before + first
+            for number in range(1, count):
+                yield b"," + await _answered(partial(self._rows, row, number))
+            yield after
+
+        return StreamingResponse(told(), media_type=JSON)
+
+    def _result(self, request: Request) -> tuple[ResultRow, int, bytes]:
+        """A detection, the number of its parts, and the first as JSON: damage is told before an answer begins."""
         result_id = _identity(request, "result_id", code="ResultNotExist")
         if request.path_params.get("again", result_id) != result_id:
             raise InvalidInput("The result does not exist or has expired.", code="ResultNotExist")
         row = self._jobs.result(request.state.client, result_id)
-        stored = self._jobs.store.answer(result_id) if row.status == "READY" else None
+        count = self._jobs.store.parts(result_id) if row.status == "READY" else 0
+        return row, count, self._rows(row, 0) if count else b""
+
+    def _rows(self, row: ResultRow, number: int) -> bytes:
         try:
-            answer = None if stored is None else decode_answer(stored)
+            answer = decode_answer(self._jobs.store.part(row.id, number) or b"")
         except ValueError:
             message = "The stored result is damaged; ask for the detection again."
             raise InvalidInput(message, code="UnexpectedError") from None
-        return documents.result_document(row, answer, self._version)
+        return documents.rows_text(row, answer, self._version)
 
     async def detect_last_row(self, request: Request) -> Response:
         """The newest row of the data sent along, judged at once."""

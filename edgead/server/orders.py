@@ -6,8 +6,8 @@ import msgspec
 
 from edgead.multivariate import AlignPolicy, VariableState
 
-#: Longest message a job may send: the answer about 20,000 rows of 300 variables stays far below.
-MAX_MESSAGE = 512 * 2**20
+#: Longest message a job may send: the answer about 20,000 rows of 300 variables is a quarter of it, as is a package.
+MAX_MESSAGE = 64 * 2**20
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -118,12 +118,12 @@ class Detected(msgspec.Struct, frozen=True, tag="detected"):
     ----------
     states : tuple of VariableState
         Of the rows judged and the history before them.
-    answer : bytes
-        As `edgead.server.answers` encodes it.
+    parts : tuple of bytes
+        The answer as `edgead.server.answers` encodes it.
     """
 
     states: tuple[VariableState, ...]
-    answer: bytes
+    parts: tuple[bytes, ...]
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -150,6 +150,6 @@ def decode_order(data: bytes) -> Order:
     return _orders.decode(data)
 
 
-def decode_told(data: bytes) -> Told:
+def decode_told(data: bytes | memoryview) -> Told:
     """What a job told; `msgspec.MsgspecError` when it is nothing of that kind."""
     return _told.decode(data)

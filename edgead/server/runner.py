@@ -273,7 +273,7 @@ class Runner:
                 self._shelf.drop(job.id)  # deleted meanwhile
         else:
             states = msgspec.json.encode(outcome.states)
-            self._store.finish_result(job.id, now_ns, status="READY", states=states, answer=outcome.answer)
+            self._store.finish_result(job.id, now_ns, status="READY", states=states, parts=outcome.parts)
 
     def _again(self, job: Queued, attempts: int, reason: str) -> None:
         """Its worker is gone: to the queue once more, or FAILED when that was often enough."""

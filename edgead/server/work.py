@@ -14,7 +14,7 @@ from edgead.multivariate import AlignPolicy, Scorer, Table, VariableState, align
 from edgead.recording import Times, Values
 from edgead.recording.variables import TIME, read_variables
 from edgead.server import orders
-from edgead.server.answers import Answer, Row, encode_answer, row_of
+from edgead.server.answers import Row, encode_parts, row_of
 from edgead.server.sources import Reader, SourceSettings
 
 #: Epochs between two entries of a model's state, as the service had them.
@@ -160,8 +160,8 @@ def _detect(order: orders.DetectOrder, folder: Path, tell: Tell) -> orders.Outco
     states = states_between(columns, spec.align, table.times_ns[span.history : span.stop])
     tell(orders.Seen(states))
     scorer = Scorer(spec, Session(package.model))
-    rows = tuple(_judged(scorer, table, at) for at in range(span.start, span.stop))
-    return orders.Detected(states, encode_answer(Answer(spec.names, spec.window, rows)))
+    rows = (_judged(scorer, table, at) for at in range(span.start, span.stop))
+    return orders.Detected(states, tuple(encode_parts(spec.names, spec.window, rows)))
 
 
 class Span(msgspec.Struct, frozen=True):

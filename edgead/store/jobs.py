@@ -6,7 +6,7 @@ the method returns, so a finished result outlasts a power cut, and whatever was 
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
@@ -15,7 +15,7 @@ from edgead.store.tables import Tables
 __all__ = ["JobStore", "ModelRow", "Queued", "ResultRow"]
 
 DATABASE = "jobs.db"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x6564676A  # "edgj"
 ROW_BYTES = 1024  # of a result beside what it holds, for the bound of all
 
@@ -29,7 +29,7 @@ _TABLES = (
     "CREATE TABLE results (id TEXT PRIMARY KEY, client TEXT NOT NULL, created_ns INTEGER NOT NULL,"
     " updated_ns INTEGER NOT NULL, status TEXT NOT NULL, queued INTEGER NOT NULL, attempts INTEGER NOT NULL,"
     " request BLOB NOT NULL, errors BLOB NOT NULL, states BLOB NOT NULL, model_id TEXT NOT NULL)",
-    # apart from the rows that are listed and polled: an answer may have megabytes
+    # apart from the rows that are listed and polled, and in parts: an answer may have megabytes
     "CREATE TABLE answers (id TEXT PRIMARY KEY, body BLOB NOT NULL)",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
     f"PRAGMA application_id = {APPLICATION_ID}",
@@ -105,6 +105,7 @@ class JobStore(Tables):
     """The jobs of one server, used by all its threads."""
 
     _FILE, _VERSION, _STATEMENTS = DATABASE, SCHEMA_VERSION, _TABLES
+    _UPGRADES: ClassVar = {1: ()}  # its answers are whole, each the first and only part
     _HOLDS = "the models and results"
 
     def add_model(self, row: ModelRow) -> None:
@@ -134,10 +135,20 @@ class JobStore(Tables):
         rows = self._select(ResultRow, "results", "WHERE id = ?", identity)
         return rows[0] if rows else None
 
-    def answer(self, identity: str) -> bytes | None:
-        """What a detection found, or None."""
+    def parts(self, identity: str) -> int:
+        """Number of parts of what a detection found."""
         with self._reading():
-            found = self._connection.execute("SELECT body FROM answers WHERE id = ?", (identity,)).fetchone()
+            found = self._connection.execute(
+                f"SELECT count(*) FROM answers WHERE {_parts_of('?1')}", (identity,)
+            )
+            return int(found.fetchone()[0])
+
+    def part(self, identity: str, number: int) -> bytes | None:
+        """One part of what a detection found, from 0, or None."""
+        with self._reading():
+            found = self._connection.execute(
+                "SELECT body FROM answers WHERE id = ?", (_part(identity, number),)
+            ).fetchone()
         return None if found is None else bytes(found[0])
 
     def count(self, kind: Kind, client: str | None = None, *, unfinished: bool = False) -> int:
@@ -220,14 +231,15 @@ class JobStore(Tables):
         status: str,
         errors: bytes = b"",
         states: bytes = b"",
-        answer: bytes | None = None,
+        parts: Sequence[bytes] = (),
     ) -> bool:
-        """A detection has ended, with its answer when READY; False when the result is no more."""
+        """A detection has ended, with the parts of its answer when READY; False when the result is no more."""
         columns = {"status": status, "queued": False, "errors": errors, "states": states}
         with self._writing("saving a result"):
             found = self._set("results", identity, now_ns, columns)
-            if found and answer is not None:
-                self._connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (identity, answer))
+            if found:
+                rows = ((_part(identity, number), part) for number, part in enumerate(parts))
+                self._connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", rows)
         return found
 
     def delete_model(self, identity: str) -> bool:
@@ -239,25 +251,27 @@ class JobStore(Tables):
         """Forget finished results made before a time; returns how many."""
         old = "created_ns < ? AND status IN ('READY', 'FAILED')"
         with self._writing("deleting old results"):
-            self._connection.execute(
-                f"DELETE FROM answers WHERE id IN (SELECT id FROM results WHERE {old})", (before_ns,)
-            )
-            return self._connection.execute(f"DELETE FROM results WHERE {old}", (before_ns,)).rowcount
+            gone = self._connection.execute(f"SELECT id FROM results WHERE {old}", (before_ns,)).fetchall()
+            self._drop_results(gone)
+        return len(gone)
 
     def trim(self, keep_bytes: int) -> int:
         """Forget the oldest finished results until all take no more than `keep_bytes`; returns how many went."""
         with self._writing("deleting the oldest results"):
             rows = self._connection.execute(
                 "SELECT id, ? + length(request) + length(errors) + length(states)"
-                " + coalesce((SELECT length(body) FROM answers WHERE answers.id = results.id), 0)"
+                f" + coalesce((SELECT sum(length(body)) FROM answers WHERE {_parts_of('results.id')}), 0)"
                 " FROM results WHERE status IN ('READY', 'FAILED') ORDER BY created_ns DESC, id",
                 (ROW_BYTES,),
             ).fetchall()
             sizes = accumulate(size for _, size in rows)
             gone = [(key,) for (key, _), size in zip(rows, sizes, strict=True) if size > keep_bytes]
-            for table in ("answers", "results"):
-                self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", gone)
+            self._drop_results(gone)
         return len(gone)
+
+    def _drop_results(self, gone: Sequence[tuple[str]]) -> None:
+        self._connection.executemany(f"DELETE FROM answers WHERE {_parts_of('?1')}", gone)
+        self._connection.executemany("DELETE FROM results WHERE id = ?", gone)
 
     def problems(self) -> list[str]:
         """What SQLite finds wrong with the file; empty when it is sound."""
@@ -291,6 +305,16 @@ class JobStore(Tables):
             (*given.values(), identity),
         )
         return done.rowcount > 0
+
+
+def _part(identity: str, number: int) -> str:
+    """Key of a part: that of the first is the result's own, which had the whole answer in format 1."""
+    return f"{identity}/{number}" if number else identity
+
+
+def _parts_of(result: str) -> str:
+    """The condition for the keys of all parts of a result; "0" is the letter after "/"."""
+    return f"(answers.id = {result} OR (answers.id > {result} || '/' AND answers.id < {result} || '0'))"
 
 
 def _of(client: str | None) -> tuple[str, Sequence[Any]]:

@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -28,6 +28,7 @@ class Tables:
     _FILE: ClassVar[str]
     _VERSION: ClassVar[int]  # as PRAGMA user_version tells it
     _STATEMENTS: ClassVar[tuple[str, ...]]  # that make the tables
+    _UPGRADES: ClassVar[Mapping[int, tuple[str, ...]]] = {}  # version -> what leads to the next
     _HOLDS: ClassVar[str]  # what is lost with a damaged file, in words
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock) -> None:
@@ -125,8 +126,16 @@ class Tables:
                 f"{path} was written by a newer edgead (format {version}, this one reads {cls._VERSION})",
                 kind="version",
             )
-        if version == 0:
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in cls._STATEMENTS:
-                connection.execute(statement)
-            connection.execute("COMMIT")
+        if version == cls._VERSION:
+            return
+        statements = cls._STATEMENTS if version == 0 else cls._steps(version)
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("COMMIT")
+
+    @classmethod
+    def _steps(cls, version: int) -> tuple[str, ...]:
+        """From an older version to this one."""
+        steps = [step for older in range(version, cls._VERSION) for step in cls._UPGRADES[older]]
+        return (*steps, f"PRAGMA user_version = {cls._VERSION}")

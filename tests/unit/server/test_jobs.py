@@ -47,7 +47,7 @@ class Launcher:
 def succeed(order, tell, unwanted) -> orders.Outcome:
     tell(orders.Seen((STATE,)))
     if isinstance(order, orders.DetectOrder):
-        return orders.Detected((STATE,), ANSWER)
+        return orders.Detected((STATE,), (ANSWER,))
     tell(orders.Epochs(10, 0.5, 0.25, 0.125))
     return orders.Trained(PUMP)
 
@@ -121,7 +121,7 @@ def test_a_model_is_trained_kept_and_judges(make):
     assert jobs.shelf.read(model) == PUMP
     result = jobs.detect("a", model, detect_request(BODY)).id
     assert ended(jobs, result=result) == ("READY", [])
-    assert jobs.store.answer(result) == ANSWER
+    assert jobs.store.part(result, 0) == ANSWER
     assert jobs._runner._launcher.orders[-1].package == PUMP
     with pytest.raises(InvalidInput, match="does not exist") as caught:
         jobs.result("b", result)
@@ -220,7 +220,7 @@ def test_results_live_as_long_as_was_said(make):
     while jobs.store.result(result) is not None:
         assert time.monotonic() < until
         time.sleep(0.01)
-    assert jobs.store.answer(result) is None
+    assert jobs.store.parts(result) == 0
 
 
 def test_quotas_are_those_of_a_client(make):

@@ -10,7 +10,7 @@ from edgead.errors import InvalidInput
 from edgead.multivariate import AlignPolicy
 from edgead.package import read_package
 from edgead.server import orders
-from edgead.server.answers import decode_answer
+from edgead.server.answers import PART_ROWS, decode_answer
 from edgead.server.sources import SourceSettings
 from edgead.server.work import do, judged_span, states_between
 from tests import packages
@@ -98,7 +98,7 @@ def test_rows_are_judged_as_the_package_says(tmp_path: Path):
     data.mkdir()
     work.mkdir()
     middle = [(variable.minimum + variable.maximum) / 2 for variable in manifest.variables]
-    write_table(data / "pump.csv", np.tile(middle, (manifest.window + 3, 1)), manifest.names)
+    write_table(data / "pump.csv", np.tile(middle, (manifest.window + PART_ROWS, 1)), manifest.names)
     told: list[orders.Told] = []
     asked = orders.DetectOrder(
         source="pump.csv",
@@ -111,7 +111,9 @@ def test_rows_are_judged_as_the_package_says(tmp_path: Path):
     )
     found = do(orders.decode_order(orders.encode(asked)), work, told.append)
     assert isinstance(found, orders.Detected)
-    answer = decode_answer(found.answer)
-    assert (answer.names, answer.window) == (manifest.names, manifest.window)
-    assert [row.score is None for row in answer.rows] == [True] * (manifest.window - 1) + [False] * 4
+    answers = [decode_answer(part) for part in found.parts]
+    assert {(answer.names, answer.window) for answer in answers} == {(manifest.names, manifest.window)}
+    assert all(len(answer.rows) == PART_ROWS for answer in answers[:-1])
+    judged = [row.score is not None for answer in answers for row in answer.rows]
+    assert judged == [False] * (manifest.window - 1) + [True] * (PART_ROWS + 1)
     assert told == [orders.Seen(found.states)]

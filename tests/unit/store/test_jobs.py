@@ -1,11 +1,13 @@
 """Models, detections and results in SQLite."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from edgead.errors import StoreError
-from edgead.store.jobs import JobStore, ModelRow, Queued, ResultRow
+from edgead.store.jobs import DATABASE, SCHEMA_VERSION, JobStore, ModelRow, Queued, ResultRow
 
 
 @pytest.fixture
@@ -41,11 +43,12 @@ def test_a_model_lives_from_created_to_ready(store: JobStore):
 
 def test_what_is_finished_stays_as_it_is(store: JobStore):
     store.add_result(result("r"))
-    assert store.finish_result("r", 2, status="READY", answer=b"found")
+    assert store.finish_result("r", 2, status="READY", parts=[b"found", b"more"])
     assert not store.finish_result("r", 3, status="FAILED", errors=b"late")
     row = store.result("r")
     assert row is not None
-    assert (row.status, row.errors, store.answer("r")) == ("READY", b"", b"found")
+    assert (row.status, row.errors, store.parts("r")) == ("READY", b"", 2)
+    assert [store.part("r", n) for n in range(3)] == [b"found", b"more", None]
 
 
 def test_models_are_listed_by_their_last_change_and_counted_by_client(store: JobStore):
@@ -79,9 +82,9 @@ def test_old_results_go_with_their_answers_and_running_ones_stay(store: JobStore
     for identity, at in (("old", 1), ("new", 10), ("running", 1)):
         store.add_result(result(identity, at))
     for identity in ("old", "new"):
-        store.finish_result(identity, 11, status="READY", answer=identity.encode())
+        store.finish_result(identity, 11, status="READY", parts=[identity.encode()] * 12)
     assert store.expire(5) == 1
-    assert (store.result("old"), store.answer("old"), store.answer("new")) == (None, None, b"new")
+    assert (store.result("old"), store.parts("old"), store.parts("new")) == (None, 0, 12)
     assert store.result("running") is not None
     assert store.unfinished_of("m") == ["running"]
 
@@ -90,19 +93,33 @@ def test_beyond_a_size_the_oldest_finished_results_go(store: JobStore):
     for at, identity in enumerate("abcd"):
         store.add_result(result(identity, at + 1))
     for identity in "bcd":
-        store.finish_result(identity, 9, status="READY", answer=b"x" * 1000)
+        store.finish_result(identity, 9, status="READY", parts=[b"x" * 500] * 2)
     assert store.trim(10**6) == 0
     assert store.trim(5000) == 1
     assert [store.result(identity) is None for identity in "abcd"] == [False, True, False, False]
-    assert (store.answer("b"), store.trim(0)) == (None, 2)
+    assert (store.parts("b"), store.trim(0)) == (0, 2)
     assert store.result("a") is not None
 
 
 def test_what_is_known_of_variables_counts_as_part_of_a_result(store: JobStore):
     for at, identity in enumerate("ab"):
         store.add_result(result(identity, at + 1))
-        store.finish_result(identity, 9, status="READY", states=b"x" * 5000, answer=b"x")
+        store.finish_result(identity, 9, status="READY", states=b"x" * 5000, parts=[b"x"])
     assert store.trim(8000) == 1
+
+
+def test_a_file_of_the_first_format_keeps_its_answers(tmp_path: Path):
+    store = JobStore.open(tmp_path, now_ns=1)
+    store.add_result(result("r"))
+    store.finish_result("r", 2, status="READY", parts=[b"whole"])
+    store.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
+        database.execute("PRAGMA user_version = 1")
+    store = JobStore.open(tmp_path, now_ns=3)
+    assert (store.notices, store.parts("r"), store.part("r", 0)) == ([], 1, b"whole")
+    store.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
 
 def test_all_is_there_after_opening_again(tmp_path: Path):
