@@ -89,10 +89,11 @@ class StoreError(OuterWorldError):
     ----------
     message : str
         A plain sentence: what failed, where, and what to do.
-    kind : {"full", "read_only", "io", "corrupt", "locked", "version", "missing"}
+    kind : {"full", "read_only", "io", "corrupt", "locked", "version", "missing", "quota"}
         For code that must decide: ``full``, ``read_only`` and ``io`` may pass, so try again later; ``corrupt`` means
         close the store and open it again (opening sets the damaged file aside); ``locked`` means another process
-        owns the directory; ``version`` means the file was written by a newer edgead; ``missing`` that there is none.
+        owns the directory; ``version`` means the file was written by a newer edgead; ``missing`` that there is none;
+        ``quota`` that a bound set by people is reached.
     """
 
     def __init__(self, message: str, *, kind: str = "io") -> None:

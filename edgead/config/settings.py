@@ -238,6 +238,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         Lines ``DEVICE:KEY1[:KEY2]`` of the devices that may send records; "" = none may, where there are keys.
     device_records : int
         Records kept of one device.
+    device_size, fleet_size : int
+        Bytes kept of one device and of all; more is refused, and stays on the device.
     tls_cert, tls_key : str
         PEM files; both or neither.
     data_roots : list of str
@@ -297,6 +299,8 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     without_keys: Switch = False
     device_keys_file: FilePath = ""
     device_records: AtLeast1 = 100_000
+    device_size: Annotated[int, _size(2**21, 'a size of at least 2MiB, e.g. "512MiB"')] = 512 * 2**20
+    fleet_size: Annotated[int, _size(2**21, 'a size of at least 2MiB, e.g. "4GiB"')] = 4 * 2**30
     tls_cert: FilePath = ""
     tls_key: FilePath = ""
     data_roots: Paths = ()

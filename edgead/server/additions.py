@@ -16,7 +16,7 @@ def routes(context: ServerContext) -> list[BaseRoute]:
     """GET /edgead/v1/server and /edgead/v1/models/{modelId}/package."""
 
     async def server_info(request: Request) -> Response:
-        quotas = context.jobs.quotas
+        quotas, used = context.jobs.quotas, context.fleet_used()
         return json_response(
             {
                 "name": "edgead",
@@ -32,7 +32,10 @@ def routes(context: ServerContext) -> list[BaseRoute]:
                     "detections": quotas.detections,
                     "keepResultsSeconds": quotas.keep_results_ns // 10**9,
                     "sharedModels": quotas.shared,
+                    "deviceBytes": context.settings.device_size,
+                    "fleetBytes": context.settings.fleet_size,
                 },
+                "fleet": {"recordBytes": used.records, "readingBytes": used.readings},
             }
         )
 

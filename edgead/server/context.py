@@ -11,6 +11,7 @@ from edgead.server.keys import Keys
 from edgead.server.measures import Measures
 from edgead.server.settings import ServerSettings
 from edgead.server.turns import Turns
+from edgead.store.fleet import Used
 
 log = logging.getLogger("edgead")
 
@@ -44,6 +45,8 @@ class ServerContext:
         Set when the server takes no more work.
     jobs : Jobs
         Models and detections; there from the start to the stop.
+    fleet_used : callable
+        What is kept of devices.
     """
 
     settings: ServerSettings
@@ -59,6 +62,7 @@ class ServerContext:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     stopping: bool = False
     jobs: Jobs = field(init=False)
+    fleet_used: Callable[[], Used] = lambda: Used(records=0, readings=0)
 
     @classmethod
     def of(cls, settings: ServerSettings) -> "ServerContext":

@@ -6,10 +6,10 @@ with it; the form is in `edgead.uplink.forward` and docs/http-api.md.
 
 import asyncio
 import csv
-import io
 import logging
 import os
 import re
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterable
@@ -25,9 +25,10 @@ from starlette.routing import BaseRoute, Route
 from edgead.errors import StoreError
 from edgead.server.context import ServerContext
 from edgead.server.keys import Keys
+from edgead.server.settings import ServerSettings
 from edgead.server.shield import client_now, presented_key
 from edgead.server.wire import GatewayError, ServiceError, json_response, read_body, too_large
-from edgead.store.fleet import DeviceRow, FleetRecord, FleetStore, Window
+from edgead.store.fleet import Bounds, DeviceRow, FleetRecord, FleetStore, OverQuota, Window
 
 log = logging.getLogger("edgead")
 
@@ -39,6 +40,8 @@ MAX_BATCH_BYTES, MAX_LINES, MAX_LINE_BYTES = 16 * 2**20, 5000, 2**20
 MAX_READINGS, MAX_WINDOW = 1_000_000, 100_000
 MAX_KEY_CHARS = 400
 MAX_LISTED = 10_000
+#: Seconds after which a device may come again that found no room.
+NO_ROOM_RETRY_S = 3600
 #: Characters of a reason in the list of updates.
 MAX_REASON = 1000
 #: Times that a file of readings can show, the years 1 to 9999, in epoch microseconds.
@@ -210,14 +213,14 @@ class Fleet:
     store : FleetStore
     data : Path
         Folder of the files of readings.
-    keep : int
-        Records kept of one device.
+    bounds : Bounds
+        What may be kept.
     """
 
-    def __init__(self, store: FleetStore, data: Path, keep: int) -> None:
+    def __init__(self, store: FleetStore, data: Path, bounds: Bounds) -> None:
         self.store = store
+        self.bounds = bounds
         self._data = data
-        self._keep = keep
 
     def take(self, device: str, data: bytes, encoding: str) -> tuple[int, dict[str, Any]]:
         """Take a batch; status and body of the answer.
@@ -227,11 +230,11 @@ class Fleet:
         ServiceError
             If it is no batch; nothing of it is kept.
         StoreError
-            If the disk fails; nothing of it is kept.
+            If the disk fails, or there is no room (`OverQuota`); nothing of it is kept.
         """
         batch = read_batch(uncompressed(data, encoding))
         new = self.store.take(
-            device, batch.records, batch.windows, now_ms=time.time_ns() // 10**6, keep=self._keep
+            device, batch.records, batch.windows, now_ms=time.time_ns() // 10**6, bounds=self.bounds
         )
         if batch.windows and new:
             for series in {window.series for window in batch.windows.values()}:
@@ -245,29 +248,37 @@ class Fleet:
 
     def _write_file(self, device: str, series: str) -> None:
         """All readings of a series as a table of ``timestamp`` and ``value``, whole or as it was."""
-        self.store.trim_readings(device, series, MAX_READINGS)
         folder = self._data / device
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(("timestamp", "value"))
-        for time_us, value in self.store.readings(device, series):
-            moment = datetime.fromtimestamp(time_us // 10**6, UTC).replace(microsecond=time_us % 10**6)
-            text = "" if value is None else repr(value)
-            writer.writerow((moment.isoformat(timespec="microseconds").replace("+00:00", "Z"), text))
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             half = folder / f".{series}.half"
-            with half.open("w", encoding="ascii") as file:
-                file.write(out.getvalue())
+            with half.open("w", encoding="ascii", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(("timestamp", "value"))
+                writer.writerows(_cells(*reading) for reading in self.store.readings(device, series))
                 file.flush()
                 os.fsync(file.fileno())
             half.replace(folder / f"{series}.csv")
         except OSError as error:  # the readings are in the store: the next window writes the file
             log.error("readings not written", extra={"fields": {"device": device, "reason": error.strerror}})
 
+    def forget(self, device: str) -> int | None:
+        """Delete all that a device sent; the bytes it took, or None when there is none of that id."""
+        found = self.store.forget_device(device)
+        if _NAME.fullmatch(device):
+            shutil.rmtree(self._data / device, ignore_errors=True)
+        return found
+
+
+def _cells(time_us: int, value: float | None) -> tuple[str, str]:
+    moment = datetime.fromtimestamp(time_us // 10**6, UTC).replace(microsecond=time_us % 10**6)
+    text = "" if value is None else repr(value)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z"), text
+
 
 def routes(context: ServerContext) -> list[BaseRoute]:
-    """POST /edgead/v1/ingest/{device}; GET /edgead/v1/devices, .../devices/{device}/records, /edgead/v1/updates."""
+    """POST /edgead/v1/ingest/{device}; GET /edgead/v1/devices, .../devices/{device}/records, /edgead/v1/updates; DELETE
+    /edgead/v1/devices/{device}."""
     fleet = _prepare(context)
     device_keys = _device_keys(context)
     context.open_prefixes.append(_PREFIX)
@@ -282,6 +293,8 @@ def routes(context: ServerContext) -> list[BaseRoute]:
         encoding = request.headers.get("content-encoding", "").strip().lower()
         try:
             status, body = await context.turns.run(f"device {device}", fleet().take, device, data, encoding)
+        except OverQuota as error:
+            raise _no_room(context, device, error) from None
         except StoreError as error:
             log.error("records not taken", extra={"fields": {"device": device, "reason": str(error)}})
             raise ServiceError(503, "StorageWriteError", "The records cannot be kept now.") from error
@@ -301,6 +314,24 @@ def routes(context: ServerContext) -> list[BaseRoute]:
 
         return await _listed(found)
 
+    async def forget_device(request: Request) -> Response:
+        if context.keys.needed and request.state.client not in context.settings.publishers:
+            raise GatewayError(
+                403, "Deleting what devices sent is for the clients that [server] publishers names."
+            )
+        device = request.path_params["device"]
+        try:
+            freed = await asyncio.to_thread(fleet().forget, device)
+        except StoreError as error:
+            raise ServiceError(503, "StorageWriteError", "The records cannot be deleted now.") from error
+        if freed is None:
+            raise ServiceError(404, "DeviceNotExist", "No device of this id has sent anything.")
+        log.warning(
+            "all records of a device deleted",
+            extra={"fields": {"device": device, "by": request.state.client}},
+        )
+        return json_response({"device": device, "bytes": freed})
+
     async def updates(request: Request) -> Response:
         model = request.query_params.get("model", "")
 
@@ -312,6 +343,7 @@ def routes(context: ServerContext) -> list[BaseRoute]:
     return [
         Route("/edgead/v1/ingest/{device}", ingest, methods=["POST"]),
         Route("/edgead/v1/devices", devices, methods=["GET"]),
+        Route("/edgead/v1/devices/{device}", forget_device, methods=["DELETE"]),
         Route("/edgead/v1/devices/{device}/records", device_records, methods=["GET"]),
         Route("/edgead/v1/updates", updates, methods=["GET"]),
     ]
@@ -326,7 +358,10 @@ def _prepare(context: ServerContext) -> Callable[[], Fleet]:
         store = await asyncio.to_thread(lambda: FleetStore.open(folder, now_ns=time.time_ns()))
         for notice in store.notices:
             log.error("store", extra={"fields": {"notice": notice}})
-        kept.append(Fleet(store, folder / DATA, context.settings.device_records))
+        kept.append(Fleet(store, folder / DATA, _bounds(context.settings)))
+        await asyncio.to_thread(lambda: store.used)
+        context.fleet_used = lambda: store.used
+        context.measures.show_fleet(context.fleet_used, context.settings.fleet_size)
 
     async def stop() -> None:
         if kept:  # the start may have ended before it came to this
@@ -335,6 +370,29 @@ def _prepare(context: ServerContext) -> Callable[[], Fleet]:
     context.at_start.append(start)
     context.at_stop.append(stop)
     return lambda: kept[0]
+
+
+def _bounds(settings: ServerSettings) -> Bounds:
+    return Bounds(
+        records=settings.device_records,
+        readings=MAX_READINGS,
+        device_bytes=settings.device_size,
+        fleet_bytes=settings.fleet_size,
+    )
+
+
+def _no_room(context: ServerContext, device: str, error: OverQuota) -> ServiceError:
+    """507: nothing was taken, the device keeps it and comes again."""
+    context.measures.fleet_refused.labels(error.of, "readings" if error.readings else "records").inc()
+    whose, setting = ("this device", "device_size") if error.of == "device" else ("all devices", "fleet_size")
+    what = "readings" if error.readings else "records"
+    told = (
+        f"No room for {what}: {whose} would have {error.used} bytes on the server, at most {error.most} may be kept "
+        f"([server] {setting}). Nothing of the batch was taken."
+    )
+    log.warning("no room for what a device sent", extra={"fields": {"device": device, "reason": told}})
+    code = "NoRoomForReadings" if error.readings else "NoRoom"
+    return ServiceError(507, code, told, headers={"retry-after": str(NO_ROOM_RETRY_S)})
 
 
 def _device_keys(context: ServerContext) -> Keys | None:
@@ -380,6 +438,7 @@ def _device(row: DeviceRow) -> dict[str, Any]:
         "firstSeen": row.first_ms,
         "lastSeen": row.seen_ms,
         "records": row.records,
+        "bytes": row.record_bytes + row.reading_bytes,
         "version": info.get("version", ""),
         "models": info.get("models", {}),
         "sync": info.get("sync"),

@@ -32,6 +32,8 @@ PAUSES_S = (1.0, 4.0)
 MAX_ANSWER_BYTES = 256 * 1024
 #: A run ends after this, so that its process gives its memory back; the next goes on.
 RUN_S = 600.0
+#: The server keeps no more of this device (HTTP 507), and its code where events still have room.
+NO_ROOM, NO_ROOM_FOR_READINGS = 507, "NoRoomForReadings"
 POSITION = "forward.json"
 _PEEKED = 50
 _NS_PER_MS = 10**6
@@ -68,7 +70,8 @@ class Forwarded(msgspec.Struct):
     Attributes
     ----------
     state : {"done", "more", "refused", "unreachable"}
-        All sent; the time was over before; the server does not want records of this device; no usable answer.
+        All sent; the time was over before; the server does not want records of this device, or has no room for them
+        or for its readings; no usable answer.
     reason : str
         In words; "" when done.
     accepted, known, refused : int
@@ -116,6 +119,14 @@ class _Position(msgspec.Struct):
     backlog: int = 0
 
 
+class _NoRoom(Exception):
+    """The server keeps no more of this device: of anything, or of its readings."""
+
+    def __init__(self, reason: str, *, of_readings: bool) -> None:
+        super().__init__(reason)
+        self.of_readings = of_readings
+
+
 class _NotNow(Exception):
     """No batch can be delivered in this run."""
 
@@ -156,6 +167,7 @@ class Forwarder:
         self._pause = pause
         self._clock = clock
         self._done = Forwarded()
+        self._held = ""  # why readings wait while the rest is sent
 
     def run(self, *, limit_s: float = RUN_S) -> Forwarded:
         """Send everything, live first, until nothing waits, the time is over or the server cannot be had.
@@ -166,6 +178,7 @@ class Forwarder:
             If the outbox cannot be read.
         """
         done = self._done = Forwarded()
+        self._held = ""
         boundary = min(self._recall(), self._source.last_seq())
         until = self._clock() + limit_s
         live, backlog = boundary, 0
@@ -186,6 +199,9 @@ class Forwarder:
                     live = rows[-1].seq
         except _NotNow as error:
             done.state, done.reason = error.state, str(error)
+            self._remember(self._source.last_seq())
+        if self._held and done.state == "done":
+            done.state, done.reason = "refused", self._held
             self._remember(self._source.last_seq())
         return done
 
@@ -208,11 +224,25 @@ class Forwarder:
     # ------------------------------------------------------------------ one batch
 
     def _deliver(self, rows: Sequence[Row], replay: bool) -> None:
-        """Have the server take these; one that it cannot read is found by halving, and given up."""
+        """Have the server take these; one that it cannot read is found by halving, and given up.
+
+        Where it has no room for more readings these stay, and the events among them are sent without them.
+        """
+        if self._held:
+            rows = [row for row in rows if not _is_readings(row)]
+        if not rows:
+            return
         lines = [line for row in rows if (line := _line(row, replay)) is not None]
         self._done.refused += len(rows) - len(lines)
         body = gzip.compress(b"\n".join(lines), 6, mtime=0) if lines else b""
-        status, answer = self._ask(body) if lines else (200, None)
+        try:
+            status, answer = self._ask(body) if lines else (200, None)
+        except _NoRoom as error:
+            if self._held or not error.of_readings:
+                raise _NotNow("refused", str(error)) from None
+            self._held = str(error)
+            self._deliver(rows, replay)
+            return
         if status == 200:
             self._count(answer, body)
         elif len(rows) > 1:
@@ -252,6 +282,9 @@ class Forwarder:
                 return status, None
             elif status in (401, 403, 404):
                 raise _NotNow("refused", f"the server answered {status}{_told(text)}")
+            elif status == NO_ROOM:
+                of_readings = _fault(text).code == NO_ROOM_FOR_READINGS
+                raise _NoRoom(f"the server answered {status}{_told(text)}", of_readings=of_readings)
             else:
                 reason = f"the server answered {status}{_told(text)}"
         raise _NotNow("unreachable", reason)
@@ -308,18 +341,30 @@ def _line(row: Row, replay: bool) -> bytes | None:
     return msgspec.json.encode(_Line(row.seq, envelope.kind, created, replay, envelope.record))
 
 
+def _is_readings(row: Row) -> bool:
+    try:
+        return msgspec.json.decode(row.body, type=_Envelope).kind == "data"
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+
+
 def _told(text: bytes) -> str:
     """The sentence in an error of the server, printable and short."""
+    told = _fault(text).message[:200]
+    return ": " + "".join(each if each.isprintable() else " " for each in told) if told else ""
+
+
+def _fault(text: bytes) -> "_Fault":
     try:
         fault = msgspec.json.decode(text, type=_Fault)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return ""
-    told = (fault.error or fault).message[:200]
-    return ": " + "".join(each if each.isprintable() else " " for each in told) if told else ""
+        return _Fault()
+    return fault.error or fault
 
 
 class _Fault(msgspec.Struct):
     """Both shapes of errors: flat, and nested in ``error``."""
 
+    code: str = ""
     message: str = ""
     error: "_Fault | None" = None

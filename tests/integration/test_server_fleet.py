@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
+from edgead.config import UplinkConfig
 from edgead.recording.variables import read_variables
+from edgead.store import Store, StoreLimits
+from edgead.uplink.forward import Forwarded, Forwarder, poster
+from edgead.uplink.web import Web
+from tests.outbox import Outbox
 from tests.server_process import Answer, ServerProcess
 
 KEYS = {f"gw{number}": f"key{number}" for number in range(1, 100)}
@@ -245,6 +250,114 @@ def test_only_so_many_records_of_a_device_are_kept(tmp_path: Path) -> None:
         send(server, [line(1)], "gw2")
         assert [each["seq"] for each in records(server)] == [4, 5, 6, 7, 8]
         assert [each["seq"] for each in records(server, "gw2")] == [1]
+
+
+#: Fifteen of them nearly fill the smallest room.
+LONG = "x" * 130_000
+
+
+def metric(server: ServerProcess, name: str) -> float:
+    text = server.ask("GET", "/metrics").body.decode()
+    return float(next(row for row in text.splitlines() if row.startswith(f"{name} ")).rpartition(" ")[2])
+
+
+def test_beyond_the_room_of_a_device_it_is_refused_by_name_and_another_is_not(tmp_path: Path) -> None:
+    with start(tmp_path, 'device_size = "2MiB"\n') as server:
+        batch = [line(seq, text=LONG) for seq in range(1, 16)]
+        assert send(server, batch).status == 200
+        refused = send(server, [line(seq, text=LONG) for seq in range(16, 30)])
+        assert (refused.status, refused.code, refused.headers["retry-after"]) == (507, "NoRoom", "3600")
+        assert "at most 2097152 may be kept ([server] device_size)" in refused.json()["message"]
+        assert send(server, batch).code == "AlreadyKnown"
+        assert send(server, [line(1)], "gw2").status == 200
+        (row,) = listed(server, "gw1")
+        assert (row["records"], 1_900_000 < row["bytes"] < 2**21) == (15, True)
+        assert metric(server, 'edgead_fleet_refused_total{of="device",what="records"}') == 1
+        assert 1_900_000 < metric(server, 'edgead_fleet_bytes{what="records"}') < 2**21
+        assert metric(server, "edgead_fleet_bytes_limit") == 4 * 2**30
+        told = server.ask("GET", "/edgead/v1/server").json()
+        assert (told["quotas"]["deviceBytes"], told["quotas"]["fleetBytes"]) == (2**21, 4 * 2**30)
+        assert told["fleet"]["recordBytes"] > 1_900_000
+        assert "no room for what a device sent" in server.log.read_text()
+
+
+def test_all_devices_share_a_room_and_a_publisher_makes_some(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("admin:admin\nother:other\n")
+    more = 'fleet_size = "2MiB"\npublishers = ["admin"]\nkeys_file = "keys"\n'
+    (tmp_path / "devices").write_text("gw1:key1\ngw2:key2\n")
+    (tmp_path / "server.toml").write_text(f'[server]\ndevice_keys_file = "devices"\n{more}')
+    with ServerProcess(tmp_path, ["-c", str(tmp_path / "server.toml")]) as server:
+        server.key = "admin"
+        window = line(16, "data", series="press.temp", times_us=[1, 2], values=[1.0, 2.0])
+        batch = [line(seq, text=LONG) for seq in range(1, 16)]
+        assert send(server, [*batch, window]).status == 200
+        assert (tmp_path / "state/server/fleet/data/gw1/press.temp.csv").exists()
+        assert send(server, batch, "gw2").code == "NoRoom"
+        other, path = {"Ocp-Apim-Subscription-Key": "other"}, "/edgead/v1/devices/gw1"
+        assert server.ask("DELETE", path, headers=other).status == 403
+        assert server.ask("DELETE", path).json()["bytes"] > 1_900_000
+        gone = server.ask("DELETE", path)
+        assert (gone.status, gone.code) == (404, "DeviceNotExist")
+        assert not (tmp_path / "state/server/fleet/data/gw1").exists()
+        assert send(server, batch, "gw2").status == 200
+
+
+@pytest.mark.parametrize("path", ["..", "%2E%2E", "...", "a%2F..%2F.."])
+def test_only_a_device_is_deleted(server: ServerProcess, tmp_path: Path, path: str) -> None:
+    send(server, [line(1, "data", series="s", times_us=[1], values=[1.0])], "gw96")
+    assert server.ask("DELETE", f"/edgead/v1/devices/{path}").status in (403, 404, 405)
+    assert (server.state / "server/fleet/data/gw96/s.csv").exists()
+
+
+def test_a_device_that_finds_no_room_keeps_what_it_has_and_comes_again(tmp_path: Path) -> None:
+    """The real forwarder: events go up as long as they can; what does not waits on the device, in order."""
+    with start(tmp_path, 'device_size = "2MiB"\npublishers = ["test"]\n') as server:
+        (tmp_path / "gw1.key").write_text(KEYS["gw1"])
+        web = Web(UplinkConfig(url=server.url, credentials_file=str(tmp_path / "gw1.key")))
+        store = Store.open(tmp_path / "device", StoreLimits(), now_ns=1)
+
+        def put(*lines: dict[str, Any]) -> None:
+            bodies = [json.dumps({"kind": each["kind"], "record": each["record"]}).encode() for each in lines]
+            store.commit(outbox=bodies, now_ns=1)
+
+        def forward() -> Forwarded:
+            post = poster(web, server.url, "gw1")
+            forwarder = Forwarder(
+                Outbox(store), post, tmp_path / "uplink", store.acknowledge_outbox, pause=lambda seconds: None
+            )
+            return forwarder.run()
+
+        def windows(*firsts: int) -> list[dict[str, Any]]:
+            times = [list(range(first, first + 7000)) for first in firsts]
+            told = [{"series": "temp", "times_us": each, "values": [1.0] * 7000} for each in times]
+            return [line(first, "data", **each) for first, each in zip(firsts, told)]
+
+        put(line(1), *windows(10_000), line(2))
+        assert forward().state == "done"
+        put(line(3), *windows(20_000, 30_000), line(4))
+        done = forward()
+        assert (done.state, done.accepted) == ("refused", 2)
+        assert done.reason.startswith(
+            "the server answered 507: No room for readings: this device would have "
+        )
+        assert store.outbox_stats().rows == 2
+        assert [each["seq"] for each in records(server, "gw1", "?kind=event")] == [1, 3, 4, 7]
+
+        put(*(line(number, text=LONG) for number in range(10, 40)))
+        done = forward()
+        assert (done.state, done.refused) == ("refused", 0)
+        assert 0 < done.accepted < 20
+        assert done.reason.startswith("the server answered 507: No room for records")
+        assert store.outbox_stats().rows == 32 - done.accepted
+
+        assert server.ask("DELETE", "/edgead/v1/devices/gw1").status == 200
+        put(line(99))
+        while forward().state == "refused":
+            assert store.outbox_stats().rows
+            assert server.ask("DELETE", "/edgead/v1/devices/gw1").status == 200
+        assert store.outbox_stats().rows == 0
+        store.close()
+        web.close()
 
 
 def test_what_was_answered_outlasts_a_kill(tmp_path: Path) -> None:

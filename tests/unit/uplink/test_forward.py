@@ -1,6 +1,6 @@
 """From a real outbox to a real HTTP server that fails in every way: in order, once, marked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +9,14 @@ import pytest
 
 from edgead.config import UplinkConfig
 from edgead.errors import UplinkError
-from edgead.store import OutboxRow, Store, StoreLimits
+from edgead.store import Store, StoreLimits
 from edgead.uplink import forward
 from edgead.uplink.forward import Forwarder
 from edgead.uplink.web import Web
 from tests.cloud import Cloud
+from tests.outbox import Outbox
 
 NOW = 1_763_750_000_000_000_000
-
-
-class Outbox:
-    """A store's outbox as the forwarder sees it."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def last_seq(self) -> int:
-        return self._store.outbox_stats().last_seq
-
-    def peek(self, *, after: int, through: int, limit: int) -> Sequence[OutboxRow]:
-        return self._store.peek_outbox(after=after, through=through, limit=limit)
 
 
 class Device:
