@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgead.onnx import Session
 from edgead.package.manifest import identity
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
@@ -69,6 +70,35 @@ def nervous(number: int, factor: float = 1e4) -> bytes:
 def id_of(number: int) -> str:
     """Id of a `variant`."""
     return str(msgspec.json.decode(files_of(variant(number))["manifest.json"])["id"])
+
+
+def network(number: int) -> bytes:
+    """The shipped network of single series as version 1.0.number."""
+    return with_manifest(lambda manifest: manifest.update(version=f"1.0.{number}"), SRCNN)
+
+
+def twitchy(number: int) -> bytes:
+    """A network as version 1.0.number that finds two equal readings in a row abnormal, and nothing else."""
+    model = decode(files_of(SRCNN)["model.onnx"])
+    odds = np.zeros((1, 30, 1), "<f4")
+    odds[0, 16 + 8] = 30.0  # `run`, the ninth number of the newest row
+    place = next(at for at, field in enumerate(model) if field[0] == 7)
+    parts = decode(model[place][2])
+    new = {b"odds_0": odds.tobytes(), b"odds_1": np.array([-8.0], "<f4").tobytes()}
+    for at, (kind, wire, tensor) in enumerate(parts):
+        fields = decode(tensor) if kind == 5 else []
+        name = next((value for number, _, value in fields if number == 8), b"")
+        if name in new:
+            kept = [field for field in fields if field[0] not in (4, 9)]
+            parts[at] = (kind, wire, encode([*kept, (9, 2, new[name])]))
+    model[place] = (7, 2, encode(parts))
+    graph_bytes = encode(model)
+    with np.load(io.BytesIO(files_of(SRCNN)["selftest.npz"])) as loaded:
+        scores = Session(graph_bytes).run(loaded["histories"])["score"]
+    test = with_file("selftest.npz", arrays_with(SRCNN, scores=scores), SRCNN)
+    return with_manifest(
+        lambda manifest: manifest.update(version=f"1.0.{number}"), with_file("model.onnx", graph_bytes, test)
+    )
 
 
 def with_file(name: str, content: bytes, data: bytes = PUMP) -> bytes:

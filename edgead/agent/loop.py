@@ -74,9 +74,9 @@ class Agent:
         self.saving = saving
         self.topics = link.topics
         self.intake = Intake(config, self.topics, engine)
-        self.network = NetworkInUse(config)
         self.uplink = Uplink(config, saving, self._tell_command, self._reload_file)
         self._settle_crashes(clock.now_ns())
+        self.network = NetworkInUse(config)
         self.groups = Groups(config, engine)
         self.outgoing = Outgoing(saving, link, self.topics, engine, config.mqtt.state_every)
         self.vitals: Vitals | None = None
@@ -264,7 +264,7 @@ class Agent:
 
     def _roll_back(self, command: Command) -> str:
         if self.uplink.rollout is None:
-            raise InvalidInput("model-rollback: no group has an installed model")
+            raise InvalidInput("model-rollback: nothing here has a model that can be installed")
         return self.uplink.rollout.roll_back(command.model, self._clock.now_ns())
 
     # ------------------------------------------------------------------ models and configuration
@@ -279,14 +279,14 @@ class Agent:
 
     def _begin_rollout(self) -> None:
         """Candidates, and what is watched, from where the last process left them."""
-        wanted = uses_models(self.config) or bool(self.config.uplink.repository)
+        wanted = uses_models(self.config) or bool(self.config.uplink.models_url)
         if self.uplink.rollout is None and wanted:
             from edgead.registry.shelf import Shelf
 
             shelf, save = Shelf(models_folder(self.config)), self._save_everything
             told = self.uplink.update
             self.uplink.rollout = Rollout(
-                self.config, self.engine, self.groups, shelf, told, save, self._models_changed
+                self.config, self.engine, self.groups, self.network, shelf, told, save, self._models_changed
             )
         if self.uplink.rollout is not None:
             self.uplink.rollout.begin(self.config, self._clock.now_ns())
@@ -328,7 +328,9 @@ class Agent:
         if fixed:
             log.warning("these sections need a restart", extra={"fields": {"sections": ",".join(fixed)}})
         self.config = config
-        self.network = NetworkInUse(config)
+        if self.uplink.rollout is not None:
+            self.uplink.rollout.rest()
+        self.network.load(config)
         self.intake.load(config, self.topics)
         changed, removed = set(), []
         for series_id, series in list(self.engine.series.items()):

@@ -4,11 +4,21 @@ Nothing of it (numpy, onnxruntime) is imported unless a series asks for it.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgead.agent.groups import MODELS
 from edgead.config import Config
 from edgead.errors import EdgeADError
 from edgead.univariate.streaming import BEST, StreamingDetector, fallen_back, resolve
+
+if TYPE_CHECKING:
+    from edgead.univariate.networks import Network
+
+
+def network_of(config: Config) -> str:
+    """Name of the network that series of a configuration ask for; "" where none does."""
+    names = {block.detector for block in config.series}
+    return BEST if BEST in names or "default" in names else ""
 
 
 class NetworkInUse:
@@ -32,13 +42,15 @@ class NetworkInUse:
     """
 
     def __init__(self, config: Config) -> None:
+        self.load(config)
+
+    def load(self, config: Config) -> None:
+        """Take a configuration, and what is active now."""
         self.models: dict[str, str] = {}
         self.default = self.detector = self.refused = ""
-        names = {block.detector for block in config.series}
-        wants_best = "default" in names
-        if "srcnn" in names or (wants_best and BEST == "srcnn"):
+        if network_of(config):
             self._take(Path(config.node.state_dir) / MODELS)
-        if wants_best:
+        if any(block.detector == "default" for block in config.series):
             self.default, self.detector = fallen_back(), resolve("default")
 
     def _take(self, folder: Path) -> None:
@@ -49,22 +61,37 @@ class NetworkInUse:
         if networks.missing():
             return
         try:
-            if (folder / networks.MODEL / "active").exists():
-                self._use_installed(folder)
+            self._use_active(folder)
             network = networks.in_use()
         except EdgeADError as error:
             self.refused = self.refused or f"model {networks.MODEL}: {error}"
             return
         self.models = {network.name: network.sha256}
 
-    def _use_installed(self, folder: Path) -> None:
-        from edgead.registry import Registry
+    def _use_active(self, folder: Path) -> None:
+        """The installed package, or the shipped one where none is active."""
         from edgead.univariate import networks
 
+        if not (folder / networks.MODEL / "active").exists():
+            networks.use_shipped()
+            return
+        from edgead.registry import Registry
+
         try:
-            networks.use(Registry(folder).active(networks.MODEL))
+            registry = Registry(folder)
+            if registry.active_id(networks.MODEL):
+                networks.use(registry.active(networks.MODEL))
+            else:
+                networks.use_shipped()
         except EdgeADError as error:
             self.refused = f"model {networks.MODEL}: the installed one is not in use: {error}"
+
+    def put(self, network: "Network") -> None:
+        """Have detectors made from now on use this network."""
+        from edgead.univariate import networks
+
+        networks.put(network)
+        self.models = {network.name: network.sha256}
 
     def is_behind(self, detector: StreamingDetector) -> bool:
         """Whether a detector was made with another package than the one in use."""

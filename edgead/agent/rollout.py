@@ -1,9 +1,10 @@
-"""New models of groups: in the shadow of the active one first, then in its place and watched, then kept or taken back.
+"""New models: in the shadow of the active one first, then in its place and watched, then kept or taken back.
 
-A *candidate* judges unheard what the active model judges, for a stated number of rows.  If it has no explosion of
-alarms it becomes active, and the one before goes on unheard: for the time of the watch both judge the same rows, so
-that a fault of the machine, which alarms both, is told from a fault of the model.  A model that alarms too much, that
-fails on a row, or under which the process ends twice without a farewell is turned down and not taken again.
+A *candidate* judges unheard what the active model judges, for a stated number of rows (`beside` has both).  If it has
+no explosion of alarms it becomes active, and the one before goes on unheard: for the time of the watch both judge the
+same rows, so that a fault of the machine, which alarms both, is told from a fault of the model.  A model that alarms
+too much, that fails on a row, or under which the process ends twice without a farewell is turned down and not taken
+again.
 
 The order of writing is: watch, rename of the active package, candidate gone.  A cut anywhere leaves the old model
 active or the new one, and what is left to do is found at the next start.
@@ -21,13 +22,15 @@ import msgspec
 from msgspec.structs import replace
 
 from edgead.agent.groups import Groups
+from edgead.agent.network import NetworkInUse, network_of
 from edgead.config import Config
 from edgead.errors import ModelPackageError
 from edgead.records import GROUP_PREFIX
+from edgead.shipped import shipped
 from edgead.stream import Engine
 
 if TYPE_CHECKING:
-    from edgead.agent.models import Model
+    from edgead.agent.beside import Pair
     from edgead.registry.shelf import Candidate, Shelf, Watch
 
 log = logging.getLogger("edgead")
@@ -38,6 +41,9 @@ CRASHES = 2
 TOLERATED_SHARE, TOLERATED_ROWS = 0.01, 3
 #: Nanoseconds between two tries of what the disk refused.
 RETRY_NS = 5 * 10**9
+#: Nanoseconds between two times that the progress of a trial is written down: what a kill can cost.  At a quarter of a
+#: megabyte for 32 series these are 24 MB a day at most.
+KEEP_NS = 900 * 10**9
 
 Step = Literal["offered", "activated", "rejected", "rolled-back", "kept", "refused"]
 
@@ -81,26 +87,26 @@ class Tally(msgspec.Struct, frozen=True):
     rows_beside: int
     alarms_beside: int
 
-    def explosion(self, planned: int, ratio: float) -> str:
+    def explosion(self, planned: int, ratio: float, unit: str = "rows") -> str:
         """Why a model has too many alarms for `planned` rows, in words; "" when it has not."""
         scale = self.rows / self.rows_beside if self.rows_beside else 1.0
         allowed = ratio * scale * self.alarms_beside + max(TOLERATED_ROWS, TOLERATED_SHARE * planned)
         if self.alarms <= allowed:
             return ""
         beside = f"the other model on {self.alarms_beside} of {self.rows_beside}"
-        return f"too many alarms: on {self.alarms} of {self.rows} rows, {beside}"
+        return f"too many alarms: on {self.alarms} of {self.rows} {unit}, {beside}"
 
 
 class _Run(msgspec.Struct):
-    """Two models at work for the groups of one name."""
+    """Two models of one name at work."""
 
     name: str
-    groups: list[str]
-    unheard: "Model"
+    pair: "Pair"
     watch: "Watch"
     active: bool  # what `watch` is about, else the candidate
     version: str
     retry_ns: int = 0
+    kept_ns: int = 0
 
 
 class Rollout:
@@ -112,13 +118,15 @@ class Rollout:
     engine : Engine
     groups : Groups
         With their models; the engine is restored.
+    network : NetworkInUse
+        What series share.
     shelf : Shelf
     told : callable
         Takes each `Update`.
     save : callable
         Commits the state of everything.
     changed : callable
-        Takes the names of groups (``group/{id}``) that have another model now, or are there or gone.
+        Takes the ids of series and names of groups (``group/{id}``) that have another model now, or are there or gone.
     """
 
     def __init__(
@@ -126,6 +134,7 @@ class Rollout:
         config: Config,
         engine: Engine,
         groups: Groups,
+        network: NetworkInUse,
         shelf: "Shelf",
         told: Callable[[Update], None],
         save: Callable[[], None],
@@ -134,6 +143,7 @@ class Rollout:
         self._config = config
         self._engine = engine
         self._groups = groups
+        self._network = network
         self._shelf = shelf
         self._told = told
         self._save = save
@@ -143,10 +153,15 @@ class Rollout:
     # ------------------------------------------------------------------ from outside
 
     def begin(self, config: Config, now_ns: int) -> None:
-        """Begin at a start, or again with another configuration: the engine's shadows are gone."""
+        """Begin at a start, or again with another configuration, after `rest`."""
         self._config = config
-        self._runs.clear()
         self.refresh(now_ns)
+
+    def rest(self) -> None:
+        """Write down how far everything is, and end it; `begin` goes on from there."""
+        for run in list(self._runs.values()):
+            self._keep(run)
+            self._leave(run)
 
     def refresh(self, now_ns: int) -> None:
         """Look at the shelf: something new may wait there, or the first of a name may have become active."""
@@ -165,10 +180,12 @@ class Rollout:
             if now_ns < run.retry_ns:
                 continue
             try:
+                run.pair.look()
                 if run.active:
                     self._look_after(run, now_ns)
                 else:
                     self._look_at_shadow(run, now_ns)
+                self._keep_sometimes(run, now_ns)
             except ModelPackageError as error:
                 run.retry_ns = now_ns + RETRY_NS
                 log.warning("model not changed", extra={"fields": {"model": run.name, "reason": str(error)}})
@@ -210,7 +227,7 @@ class Rollout:
         run = self._runs.get(name)
         if run is None or run.active:
             return ""
-        return f"shadow run: {self._tally(run).rows} of {self._config.uplink.shadow} rows"
+        return f"shadow run: {run.pair.reached} of {self._config.uplink.shadow} {run.pair.unit}"
 
     @property
     def watched(self) -> dict[str, str]:
@@ -223,6 +240,7 @@ class Rollout:
     def leave(self) -> None:
         """The process ends as it should."""
         for run in self._runs.values():
+            self._keep(run)
             with suppress(ModelPackageError):  # counted as a crash, at worst
                 self._shelf.note(run.name, replace(run.watch, boot=""))
 
@@ -237,7 +255,7 @@ class Rollout:
         run = self._runs.get(name)
         if run is not None and not run.active and not candidates:
             self._drop(run, now_ns)
-        for candidate in candidates:
+        for candidate in candidates if self._at_work(name) else ():
             self._consider(candidate, now_ns)
 
     def _drop(self, run: _Run, now_ns: int) -> None:
@@ -248,68 +266,81 @@ class Rollout:
 
     def _consider(self, candidate: "Candidate", now_ns: int) -> None:
         """Begin the shadow run of a candidate, unless it has one, or the active package is still watched."""
-        run = self._runs.get(candidate.name)
+        name, run = candidate.name, self._runs.get(candidate.name)
         if run is not None and (run.active or run.watch.id == candidate.id):
             return
         if run is not None:
             self._end(run)
-        if not self._shelf.is_whole(candidate.name, candidate.id):  # says nothing about the model
-            fields = {"model": candidate.name, "version": candidate.version}
+        if not self._shelf.is_whole(name, candidate.id):  # says nothing about the model
+            fields = {"model": name, "version": candidate.version}
             log.warning(
                 "candidate is damaged on disk, the next sync brings it again", extra={"fields": fields}
             )
             return
+        before = self._shelf.watch(name)
+        if before is not None and before.id != candidate.id:
+            before = None
         try:
-            model = self._load(candidate.name, candidate.id)
-            refusal = self._shadow(candidate.name, model)
+            pair = self._pair(name, candidate.id, self._earlier(name, before, active=False))
         except ModelPackageError as error:
-            refusal = str(error)
-        if refusal:
-            self._reject(candidate.name, candidate.id, candidate.version, refusal, now_ns)
+            self._reject(name, candidate.id, candidate.version, str(error), now_ns)
             return
-        before = self._shelf.watch(candidate.name)
-        crashes = before.crashes if before is not None and before.id == candidate.id else 0
-        watch = _watch(candidate.id, self._shelf.active_id(candidate.name), 0, crashes)
-        self._shelf.note(candidate.name, watch)
-        groups = self._at_work(candidate.name)
-        self._runs[candidate.name] = _Run(candidate.name, groups, model, watch, False, candidate.version)
-        self._tell("offered", candidate.name, candidate.id, candidate.version, now_ns, reason=candidate.note)
+        crashes = before.crashes if before is not None else 0
+        watch = _watch(candidate.id, self._shelf.active_id(name), 0, crashes)
+        try:
+            self._shelf.note(name, watch)
+        except ModelPackageError:
+            pair.end()
+            raise
+        self._runs[name] = _Run(name, pair, watch, False, candidate.version)
+        self._tell("offered", name, candidate.id, candidate.version, now_ns, reason=candidate.note)
 
     def _begin_watch(self, name: str, watch: "Watch") -> None:
         """Have the package before the active one go on beside it; without it there is nothing to compare with."""
         try:
-            model = self._load(name, watch.previous)
-            refusal = self._shadow(name, model)
+            pair = self._pair(name, watch.previous, self._earlier(name, watch, active=True))
         except ModelPackageError as error:
-            refusal = str(error)
-        if refusal:
-            log.warning("model is not watched", extra={"fields": {"model": name, "reason": refusal}})
+            log.warning("model is not watched", extra={"fields": {"model": name, "reason": str(error)}})
             self._shelf.note(name, None)
             return
-        self._runs[name] = _Run(name, self._at_work(name), model, watch, True, self._version(name))
+        self._runs[name] = _Run(name, pair, watch, True, self._version(name))
 
-    def _at_work(self, name: str) -> list[str]:
+    def _at_work(self, name: str) -> bool:
+        """Whether there is something to compare a model of this name with."""
+        return bool(self._groups_of(name)) or (
+            name == network_of(self._config) and bool(self._network.models)
+        )
+
+    def _groups_of(self, name: str) -> list[str]:
         """Ids of the groups that have a model of this name."""
         names = [group.id for group in self._config.group if group.model == name]
         return [each for each in names if f"{GROUP_PREFIX}{each}" in self._engine.groups]
 
-    def _load(self, name: str, identity: str) -> "Model":
-        from edgead.agent.models import Model
-        from edgead.package import read_package
+    def _pair(self, name: str, identity: str, earlier: dict[str, bytes]) -> "Pair":
+        """Put a package ("" = the shipped one) beside what is at work under its name.
 
-        return Model(read_package(self._shelf.read(name, identity)))
+        Raises
+        ------
+        ModelPackageError
+            If it cannot be, in words.
+        """
+        from edgead.agent.beside import GroupPair, NetworkPair
 
-    def _shadow(self, name: str, model: "Model") -> str:
-        """Put a model beside the one of every group of a name; why not, in words."""
-        from edgead.agent.models import Windowed
+        data = self._shelf.read(name, identity) if identity else shipped(name)
+        rows, groups = self._config.uplink.shadow, self._groups_of(name)
+        if groups:
+            return GroupPair(self._groups, self._engine, name, groups, data, rows, earlier)
+        return NetworkPair(self._network, self._engine, data, rows, earlier)
 
-        groups = self._at_work(name)
-        for group_id in groups:
-            if refusal := self._engine.add_shadow(group_id, Windowed(model, top=1)):
-                for each in groups:
-                    self._engine.remove_shadow(each)
-                return f"group {group_id}: {refusal}"
-        return ""
+    def _earlier(self, name: str, watch: "Watch | None", *, active: bool) -> dict[str, bytes]:
+        """How far a trial was when the last process wrote it down; nothing where that was of another one."""
+        try:
+            kept = self._shelf.progress(name) if watch is not None else None
+        except ModelPackageError as error:
+            log.warning("trial begins anew", extra={"fields": {"model": name, "reason": str(error)}})
+            return {}
+        of_this = kept is not None and watch is not None and (kept.id, kept.active) == (watch.id, active)
+        return kept.parts if kept is not None and of_this else {}
 
     def _take_unused(self, now_ns: int) -> None:
         """Candidates of models that are not at work here: there is nothing to compare them with."""
@@ -322,22 +353,27 @@ class Rollout:
                     self._tell("activated", name, identity, version, now_ns, reason=reason)
 
     def _is_behind(self, name: str) -> bool:
-        """Whether another package than the active one is at work: somebody else has changed it."""
+        """Whether groups have another package than the active one: somebody else has changed it."""
+        if name == network_of(self._config):
+            return False  # a reload takes it
         loaded, active = self._groups.loaded(name), self._shelf.active_id(name)
         return bool(active) and (loaded is None or loaded.spec.id != active)
 
     # ------------------------------------------------------------------ deciding
 
     def _look_at_shadow(self, run: _Run, now_ns: int) -> None:
-        uplink, tally = self._config.uplink, self._tally(run)
-        reason = tally.explosion(uplink.shadow, uplink.alarm_ratio)
-        if run.unheard.failure:
-            reason = f"failed on a row: {run.unheard.failure}"
+        tally, unheard = self._tally(run), run.pair.unheard
+        reason = self._explosion(run, tally)
+        if unheard.failure:
+            reason = f"failed on a row: {unheard.failure}"
         if reason:
             self._reject(run.name, run.watch.id, run.version, reason, now_ns, tally)
             self._end(run)
-        elif tally.rows >= uplink.shadow:
+        elif run.pair.reached >= self._config.uplink.shadow:
             self._activate(run, tally, now_ns)
+
+    def _explosion(self, run: _Run, tally: Tally) -> str:
+        return tally.explosion(run.pair.planned, self._config.uplink.alarm_ratio, run.pair.unit)
 
     def _activate(self, run: _Run, tally: Tally, now_ns: int) -> None:
         watch_ns = self._config.uplink.watch
@@ -348,15 +384,16 @@ class Rollout:
         self._exchange(run)
         self._tell("activated", run.name, watch.id, run.version, now_ns, tally=tally)
         self._save()
-        if not watch_ns:
+        if watch_ns:
+            self._keep(run)
+        else:
             self._end(run)
 
     def _look_after(self, run: _Run, now_ns: int) -> None:
         uplink, tally = self._config.uplink, self._tally(run)
-        reason = tally.explosion(uplink.shadow, uplink.alarm_ratio)
-        model = self._groups.loaded(run.name)
-        if model is not None and model.failure:
-            reason = f"failed on a row: {model.failure}"
+        reason = self._explosion(run, tally)
+        if run.pair.heard.failure:
+            reason = f"failed on a row: {run.pair.heard.failure}"
         if reason:
             self._take_back(run, reason, now_ns, tally)
         elif run.watch.until_ns > now_ns + uplink.watch:
@@ -368,12 +405,11 @@ class Rollout:
             self._end(run)
             self._tell("kept", run.name, run.watch.id, run.version, now_ns, tally=tally)
             self.refresh(now_ns)  # another one may have waited for that
-        elif tally.rows >= uplink.shadow:
-            for group_id in run.groups:
-                self._engine.shadows[f"{GROUP_PREFIX}{group_id}"].begin()
+        elif run.pair.reached >= uplink.shadow:
+            run.pair.begin()
 
     def _take_back(self, run: _Run, reason: str, now_ns: int, tally: Tally | None = None) -> None:
-        """Give the groups the model before, with its rows."""
+        """Have the model before judge again, with its rows."""
         self._save()
         self._shelf.withdraw(run.name, reason, at_ns=now_ns)
         self._exchange(run)
@@ -390,36 +426,63 @@ class Rollout:
 
     def _exchange(self, run: _Run) -> None:
         """The heard and the unheard model change places."""
-        heard = self._groups.loaded(run.name)
-        assert heard is not None
-        for group_id in run.groups:
-            self._engine.swap_shadow(group_id)
-        self._groups.exchange(run.name, run.unheard)
-        run.unheard = heard
-        self._changed({f"{GROUP_PREFIX}{group_id}" for group_id in run.groups})
+        self._changed(run.pair.exchange())
+        run.pair.begin()
 
     def _end(self, run: _Run) -> None:
+        """It is decided."""
+        self._leave(run)
+        self._shelf.end_progress(run.name)
+
+    def _leave(self, run: _Run) -> None:
         del self._runs[run.name]
-        for group_id in run.groups:
-            self._engine.remove_shadow(group_id)
+        run.pair.end()
+
+    def _keep_sometimes(self, run: _Run, now_ns: int) -> None:
+        run.kept_ns = run.kept_ns or now_ns
+        if run is self._runs.get(run.name) and not 0 <= now_ns - run.kept_ns < KEEP_NS:
+            run.kept_ns = now_ns
+            self._keep(run)
+
+    def _keep(self, run: _Run) -> None:
+        """Write down how far a trial is; a disk that refuses costs a restart what was counted since the last time."""
+        from edgead.registry.shelf import Progress
+
+        try:
+            self._shelf.keep(run.name, Progress(run.watch.id, run.active, run.pair.rest()))
+        except ModelPackageError as error:
+            log.warning("progress not kept", extra={"fields": {"model": run.name, "reason": str(error)}})
 
     def _reload(self) -> None:
         """Take what is active now; every shadow is gone with that, so every run begins anew."""
-        self._runs.clear()
+        self.rest()
         there, gone = self._groups.load(self._config)
-        self._changed(there | gone)
+        self._changed(there | gone | self._take_network())
+
+    def _take_network(self) -> set[str]:
+        """Give the series the network that is active now; those that have another one by that."""
+        self._network.load(self._config)
+        series = self._engine.series
+        behind = [each for each in self._engine.networked if self._network.is_behind(series[each].detector)]
+        if behind:
+            self._save()
+            for series_id in behind:
+                self._engine.configure(series_id, series[series_id].settings)
+            self._save()
+        return set(behind)
 
     # ------------------------------------------------------------------ telling
 
     def _tally(self, run: _Run) -> Tally:
         """Of what `run.watch` is about, and of the other."""
-        shadows = [self._engine.shadows[f"{GROUP_PREFIX}{group_id}"] for group_id in run.groups]
-        unheard = (sum(each.rows for each in shadows), sum(each.alarms for each in shadows))
-        heard = (sum(each.beside[0] for each in shadows), sum(each.beside[1] for each in shadows))
+        counts = run.pair.counts
+        unheard, heard = (counts.rows, counts.alarms), (counts.rows_beside, counts.alarms_beside)
         return Tally(*heard, *unheard) if run.active else Tally(*unheard, *heard)
 
     def _version(self, name: str) -> str:
         """Of the active package."""
+        if not self._shelf.active_id(name):
+            return next(iter(self._network.models), "").partition("@")[2]
         return self._shelf.active(name).manifest.version
 
     def _tell(
@@ -481,13 +544,14 @@ def _turn_down(shelf: "Shelf", name: str, identity: str, now_ns: int) -> Update:
 
 
 def uses_models(config: Config) -> bool:
-    """Whether a group asks for an installed model."""
+    """Whether a group asks for an installed model, or a series for a network."""
     return bool(names_of(config))
 
 
 def names_of(config: Config) -> set[str]:
-    """Names of the installed models that groups ask for."""
-    return {group.model for group in config.group if not group.model.endswith(".zip")}
+    """Names of the models that groups and series ask for, and that can be installed."""
+    groups = {group.model for group in config.group if not group.model.endswith(".zip")}
+    return groups | ({network_of(config)} - {""})
 
 
 def _watch(identity: str, previous: str, until_ns: int, crashes: int) -> "Watch":

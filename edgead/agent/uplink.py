@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from edgead.agent.groups import MODELS
-from edgead.agent.rollout import Rollout, Update, names_of
+from edgead.agent.rollout import Rollout, Update
 from edgead.agent.sampling import Readings, Sampler
 from edgead.agent.saving import Saving
 from edgead.agent.syncing import Delivered, Order, Said, Syncing
@@ -121,8 +121,6 @@ class Uplink:
         """What became of a model."""
         self._fresh = True
         self.put("update", msgspec.json.encode(update), urgent=True)
-        if update.event == "activated" and update.model not in names_of(self._config):
-            self._reload()  # a model of single series: it is taken with the configuration
         waiting = self._waiting.pop(update.model, [])
         if update.event in ("offered", "kept", "rolled-back"):  # the last two are about the one before
             self._waiting[update.model] = waiting

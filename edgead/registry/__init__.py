@@ -5,6 +5,7 @@ One folder a model name::
     models/pump/4f2c...e1.zip     packages by id, at most `KEPT`
     models/pump/active            id of the active package, and before it the id to roll back to
     models/pump/notes             candidate, rejections and watch, see `edgead.registry.shelf`
+    models/pump/progress          how far the trial of the candidate is, or the watch
 
 `active` is replaced by a rename, so a device that loses power finds the old model or the new one, never half of
 one.  A package reaches the folder only after its trial run.
@@ -18,10 +19,11 @@ from pathlib import Path
 import msgspec
 
 from edgead.errors import ModelPackageError
-from edgead.package import AnyManifest, Package, open_package
+from edgead.package import AnyManifest, Package, UnivariatePackage, open_package
 from edgead.registry import notes
 from edgead.registry.disk import make_folder, read_package_file, write_whole, writing
 from edgead.registry.trial import run_trial
+from edgead.shipped import shipped
 
 __all__ = ["KEPT", "Installed", "Registry", "read_package_file"]
 
@@ -138,14 +140,20 @@ class Registry:
             If there is none, or it is damaged or fails its trial; the active model stays.
         """
         pointer = self._pointer(name)
-        if not pointer.previous:
-            raise ModelPackageError(f"{name}: no package to roll back to")
-        data = self._bytes(name, pointer.previous)
+        data = self._before(name, pointer)
         manifest = named(open_package(data), name, pointer.previous)
         self._trial(data)
         with writing(self._folder(name)):
             self._point(name, Pointer(pointer.previous, pointer.active))
         return manifest
+
+    def _before(self, name: str, pointer: Pointer) -> bytes:
+        """The package to roll back to."""
+        if not pointer.previous:
+            if not pointer.active or not stands_in(name):
+                raise ModelPackageError(f"{name}: no package to roll back to")
+            return shipped(name)
+        return self._bytes(name, pointer.previous)
 
     def find(self, key: str) -> Installed:
         """The package with this id or beginning of an id, or the active one of this name.
@@ -247,7 +255,7 @@ class Registry:
             raise ModelPackageError(f"{path} cannot be read: {error}") from error
 
     def _point(self, name: str, pointer: Pointer) -> None:
-        if not (self._folder(name) / f"{pointer.active}.zip").exists():
+        if pointer.active and not (self._folder(name) / f"{pointer.active}.zip").exists():
             raise ModelPackageError(f"{name}: package {pointer.active} was removed meanwhile")
         write_whole(self._folder(name) / "active", msgspec.json.encode(pointer))
 
@@ -261,16 +269,24 @@ class Registry:
             kept.append(noted.candidate.id)
         if noted.watch is not None and noted.watch.id == pointer.active:
             kept.append(noted.watch.previous)
-        names = {f"{key}.zip" for key in kept} | {"active", notes.FILE}
+        names = {f"{key}.zip" for key in kept} | {"active", notes.FILE, notes.PROGRESS}
         for path in folder.iterdir():
             if path.name not in names:
                 with suppress(OSError):  # what stays harms nothing, and the next installation tries again
                     path.unlink()
 
 
+def stands_in(name: str) -> bool:
+    """Whether an installed model of this name takes the place of one that is at work without: a shipped network."""
+    try:
+        return isinstance(open_package(shipped(name)), UnivariatePackage)
+    except ModelPackageError:
+        return False
+
+
 def named(package: Package, name: str, identity: str) -> AnyManifest:
-    """The manifest of a package; ModelPackageError when it is not the one that was asked for."""
+    """The manifest of a package; ModelPackageError when it is not the one that was asked for ("" = the shipped one)."""
     manifest = package.manifest
-    if (manifest.name, manifest.id) != (name, identity):
+    if manifest.name != name or (identity and manifest.id != identity):
         raise ModelPackageError(f"{name}: package {identity} says it is {manifest.name} {manifest.id}")
     return manifest

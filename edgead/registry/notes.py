@@ -1,12 +1,17 @@
-"""What is written down beside the packages of one model: who waits to become active, who may not, who is watched."""
+"""What is written down beside the packages of one model: who waits to become active, who may not, who is watched, and
+how far its trial is.
+"""
 
+import zlib
 from pathlib import Path
 
 import msgspec
 
+from edgead.errors import ModelPackageError
 from edgead.registry.disk import write_whole
 
-FILE = "notes"
+FILE, PROGRESS = "notes", "progress"
+_CRC_BYTES = 4
 #: Rejections remembered of one model; a repository offers one package of it at a time.
 REJECTIONS_KEPT = 8
 
@@ -105,3 +110,61 @@ def write_notes(folder: Path, notes: Notes) -> None:
         If the disk refuses.
     """
     write_whole(folder / FILE, msgspec.json.encode(notes))
+
+
+class Progress(msgspec.Struct, frozen=True, array_like=True):
+    """How far a shadow run or a watch is.
+
+    Attributes
+    ----------
+    id : str
+        Of the package that it is about.
+    active : bool
+        Whether that is at work by now.
+    parts : dict of str to bytes
+        What each group or series has seen, as its shadow dumps it.
+    """
+
+    id: str
+    active: bool
+    parts: dict[str, bytes]
+
+
+def read_progress(folder: Path) -> Progress | None:
+    """The progress of a model's trial; None where none is written down.
+
+    Raises
+    ------
+    ModelPackageError
+        If it is damaged.
+    """
+    path = folder / PROGRESS
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ModelPackageError(f"{path} cannot be read: {error.strerror}") from error
+    crc, body = data[:_CRC_BYTES], data[_CRC_BYTES:]
+    try:
+        if crc != _crc(body):
+            raise ModelPackageError(f"{path} is damaged: its check value is wrong")
+        return msgspec.msgpack.decode(body, type=Progress)
+    except msgspec.MsgspecError as error:
+        raise ModelPackageError(f"{path} is damaged: {error}") from error
+
+
+def write_progress(folder: Path, progress: Progress) -> None:
+    """Replace the progress of a model's trial, durably.
+
+    Raises
+    ------
+    ModelPackageError
+        If the disk refuses.
+    """
+    body = msgspec.msgpack.encode(progress)
+    write_whole(folder / PROGRESS, _crc(body) + body)
+
+
+def _crc(body: bytes) -> bytes:
+    return zlib.crc32(body).to_bytes(_CRC_BYTES, "little")

@@ -12,19 +12,23 @@ from msgspec.structs import replace
 
 from edgead.errors import ModelPackageError
 from edgead.package import AnyManifest, open_package
-from edgead.registry import Pointer, Registry, named
+from edgead.registry import Pointer, Registry, named, stands_in
 from edgead.registry.disk import make_folder, write_whole, writing
 from edgead.registry.notes import (
+    PROGRESS,
     REJECTIONS_KEPT,
     Candidate,
     Notes,
+    Progress,
     Rejection,
     Watch,
     read_notes,
+    read_progress,
     write_notes,
+    write_progress,
 )
 
-__all__ = ["Candidate", "Rejection", "Shelf", "Watch"]
+__all__ = ["Candidate", "Progress", "Rejection", "Shelf", "Watch"]
 
 
 class Shelf(Registry):
@@ -35,8 +39,9 @@ class Shelf(Registry):
     def propose(self, data: bytes, *, note: str = "") -> AnyManifest:
         """Verify and try a package, and leave it waiting as the candidate of its name.
 
-        The first package of a name becomes active, since there is nothing to compare it with.  Nothing changes for one
-        that is active or waiting already.  A candidate that waits is replaced.
+        The first package of a name becomes active, since there is nothing to compare it with, unless a shipped one of
+        the name is at work.  Nothing changes for one that is active or waiting already.  A candidate that waits is
+        replaced.
 
         Parameters
         ----------
@@ -60,7 +65,7 @@ class Shelf(Registry):
         if identity == active or (notes.candidate is not None and identity == notes.candidate.id):
             return manifest
         self._trial(data)
-        if not active:
+        if not active and not stands_in(name):
             return self._take(data, manifest)
         make_folder(folder)
         with writing(folder):
@@ -186,9 +191,7 @@ class Shelf(Registry):
             If there is none, or it is damaged; the active model stays.
         """
         pointer = self._pointer(name)
-        if not pointer.previous:
-            raise ModelPackageError(f"{name}: no package to roll back to")
-        manifest = named(open_package(self._bytes(name, pointer.previous)), name, pointer.previous)
+        manifest = named(open_package(self._before(name, pointer)), name, pointer.previous)
         version = self._version(name, pointer.active)
         folder = self._folder(name)
         with writing(folder):
@@ -224,6 +227,33 @@ class Shelf(Registry):
         folder = self._folder(name)
         with writing(folder):
             write_notes(folder, replace(read_notes(folder), watch=watch))
+
+    def progress(self, name: str) -> Progress | None:
+        """How far the trial of a model is, as far as it was written down; None where nothing was.
+
+        Raises
+        ------
+        ModelPackageError
+            If that is damaged.
+        """
+        return read_progress(self._folder(name))
+
+    def keep(self, name: str, progress: Progress) -> None:
+        """Write down how far the trial of a model is.
+
+        Raises
+        ------
+        ModelPackageError
+            If the disk refuses.
+        """
+        folder = self._folder(name)
+        with writing(folder):
+            write_progress(folder, progress)
+
+    def end_progress(self, name: str) -> None:
+        """The trial of a model is over; what stays on a disk that refuses is of no other package."""
+        with suppress(OSError):
+            (self._folder(name) / PROGRESS).unlink()
 
 
 def _rejecting(notes: Notes, rejection: Rejection) -> Notes:

@@ -21,9 +21,10 @@ from edgead.stream import journal, snapshot
 from edgead.stream.batch import Batch
 from edgead.stream.group import Group, GroupModel
 from edgead.stream.outcome import Outcome
-from edgead.stream.series import NEVER, Series
+from edgead.stream.series import NEVER, Listener, Series
 from edgead.stream.settings import EngineSettings, GroupSettings, SeriesSettings
-from edgead.stream.shadow import Shadow
+from edgead.stream.shadow import SeriesShadow, Shadow, Unheard
+from edgead.univariate.streaming import BatchedDetector, StreamingDetector
 
 #: Finds the settings of a stored series by its id and source; None when it is no longer configured.
 SettingsFor = Callable[[str, str], SeriesSettings | None]
@@ -46,6 +47,7 @@ class Engine:
         self.series: dict[str, Series] = {}
         self.groups: dict[str, Group] = {}  # by name, group/{id}
         self.shadows: dict[str, Shadow] = {}  # by the same name
+        self.series_shadows: dict[str, SeriesShadow] = {}  # by series
         self.counts: Counter[str] = Counter()
         self.memory_bytes = 0
         self._by_key: dict[int, Series] = {}
@@ -60,11 +62,12 @@ class Engine:
         self._fresh_readings = 0  # noted since the last settle
         self._folded = 0  # noted inputs whose readings are in _touched
         self._journal_end = 0
-        self._listeners: dict[str, tuple[tuple[Group, int], ...]] = {}
+        self._listeners: dict[str, tuple[tuple[Listener, int], ...]] = {}
         self._units: dict[str, tuple[str, ...]] = {}  # series or group -> all that are saved with it
         self._never_saved: set[str] = set()  # groups without a snapshot on disk
         self._batched: set[str] = set()  # series whose detectors have a network
         self._batch = Batch()  # empty between two calls
+        self._unheard = Unheard()  # empty as well
 
     # ------------------------------------------------------------------ series
 
@@ -103,6 +106,7 @@ class Engine:
 
         Save everything before and after (``checkpoint(0)``): a restart judges the journal with the settings it finds.
         """
+        self.remove_series_shadow(series_id)
         old = self.series[series_id]
         taken = snapshot.decode(snapshot.dump(old))
         self.memory_bytes -= old.detector.nbytes
@@ -126,12 +130,68 @@ class Engine:
 
     def remove(self, series_id: str) -> None:
         """Forget a series that is no longer configured."""
+        self.remove_series_shadow(series_id)
         series = self.series.pop(series_id)
         self._batched.discard(series_id)
         del self._by_key[series.key]
         self.memory_bytes -= series.detector.nbytes + SERIES_OVERHEAD_BYTES
         self._touched.pop(series_id, None)
         self._unsaved_readings -= self._unsaved.pop(series_id, (0, 0))[1]
+
+    @property
+    def networked(self) -> set[str]:
+        """Ids of the series whose detectors have a network."""
+        return set(self._batched)
+
+    def add_series_shadow(self, series_id: str, detector: BatchedDetector, *, most: int) -> str | None:
+        """Have a second detector see what a series judges; it lasts until the series is configured anew or removed.
+
+        Parameters
+        ----------
+        series_id : str
+            Of the series.
+        detector : BatchedDetector
+            With what it shall know of the readings before.
+        most : int, >= 1
+            Readings that are counted.
+
+        Returns
+        -------
+        str or None
+            Why it was refused, in words.
+        """
+        self.remove_series_shadow(series_id)
+        if self.memory_bytes + detector.nbytes > self.settings.memory_budget_bytes:
+            return f"no room for its state in memory_budget = {self.settings.memory_budget_bytes} bytes"
+        self.memory_bytes += detector.nbytes
+        series = self.series[series_id]
+        self.series_shadows[series_id] = SeriesShadow(series, detector, self._unheard, most)
+        self._link(self.groups.values())
+        return None
+
+    def remove_series_shadow(self, series_id: str) -> None:
+        """Forget the shadow of a series, if it has one."""
+        shadow = self.series_shadows.pop(series_id, None)
+        if shadow is not None:
+            self.memory_bytes -= shadow.detector.nbytes
+            self._link(self.groups.values())
+
+    def promote_series_shadow(self, series_id: str) -> StreamingDetector:
+        """Have a series go on with the detector of its shadow, which is no shadow any more.
+
+        Save everything before and after (``checkpoint(0)``), as for `configure`.
+
+        Returns
+        -------
+        StreamingDetector
+            What it had.
+        """
+        before, detector = self.series[series_id].detector, self.series_shadows[series_id].detector
+        self.configure(series_id, self.series[series_id].settings)  # what is beside the detector comes along
+        series = self.series[series_id]
+        self.memory_bytes += detector.nbytes - series.detector.nbytes
+        series.detector, series.ready = detector, detector.needed == 0
+        return before
 
     # ------------------------------------------------------------------ groups
 
@@ -211,7 +271,7 @@ class Engine:
 
     def _link(self, groups: Iterable[Group]) -> None:
         """Have the series feed these groups, and say what is saved together."""
-        listeners: dict[str, list[tuple[Group, int]]] = {}
+        listeners: dict[str, list[tuple[Listener, int]]] = {}
         units: dict[str, tuple[str, ...]] = {}
         for group in groups:
             for variable, series_id in enumerate(group.series):
@@ -223,6 +283,8 @@ class Engine:
         for shadow in self.shadows.values():
             for variable, series_id in enumerate(shadow.series):
                 listeners.setdefault(series_id, []).append((shadow, variable))
+        for series_id, beside in self.series_shadows.items():
+            listeners.setdefault(series_id, []).append((beside, 0))
         self._units = units
         self._listeners = {series_id: tuple(each) for series_id, each in listeners.items()}
         for series in self.series.values():
@@ -260,6 +322,7 @@ class Engine:
             if now_ns + wait_ns < series.scheduled_ns:
                 self._schedule(series, now_ns + wait_ns)
         out.settle()
+        self._unheard.settle()
         if noted:
             self._noted.append(journal.fed(now_ns, noted))
             self._fresh_readings += len(noted)
@@ -286,6 +349,7 @@ class Engine:
                 self._touched.setdefault(series_id, 0)
             self._schedule(series, series.due_ns())
         out.settle()
+        self._unheard.settle()
         if keys:
             self._noted.append(journal.Ticked(now_ns, keys, bytes(actions)))
         return out

@@ -34,8 +34,8 @@ class Network:
     ----------
     name : str
         Name and version, as events tell it.
-    sha256 : str
-        Of the package.
+    sha256, identity : str
+        Of the package: of its bytes, and the id of its manifest.
     shape : (int, int)
         Channels and rows of a history.
     constants : dict of str to float
@@ -56,7 +56,7 @@ class Network:
         self._session = Session(package.model)
         self_test(package, self._session)
         self.name = f"{manifest.name}@{manifest.version}"
-        self.sha256 = package.sha256
+        self.sha256, self.identity = package.sha256, manifest.id
         self.features, self.channels = manifest.features, manifest.channels
         self.shape = len(manifest.channels), manifest.window
         self.embedding = manifest.embedding
@@ -132,8 +132,19 @@ def in_use() -> Network:
     if not _in_use:
         if missing():
             raise ModelPackageError(f"detector srcnn needs onnxruntime: {missing()}")
-        _in_use.append(_loaded(open_package(shipped(MODEL))))
+        use_shipped()
     return _in_use[0]
+
+
+def use_shipped() -> Network:
+    """Have detectors made from now on use the package that comes with edgead.
+
+    Raises
+    ------
+    ModelPackageError
+        If this installation has none.
+    """
+    return use(open_package(shipped(MODEL)))
 
 
 def use(package: Package) -> Network:
@@ -145,11 +156,23 @@ def use(package: Package) -> Network:
         If it is a package of another kind or of other rows, or does not run here; the network in use stays.
     """
     if not _in_use or _in_use[0].sha256 != package.sha256:
-        _in_use[:] = [_loaded(package)]
+        put(load(package))
     return _in_use[0]
 
 
-def _loaded(package: Package) -> Network:
+def put(network: Network) -> None:
+    """Have detectors made from now on use this network."""
+    _in_use[:] = [network]
+
+
+def load(package: Package) -> Network:
+    """A network that detectors of this edgead can use.
+
+    Raises
+    ------
+    ModelPackageError
+        If it is a package of another kind or of other rows, or does not run here.
+    """
     if not isinstance(package, UnivariatePackage):
         raise ModelPackageError("a model of many variables, expected one of one variable")
     told, manifest = (FEATURES, CHANNELS), package.manifest

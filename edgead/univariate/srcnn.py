@@ -23,6 +23,8 @@ _MAGIC = b"EADCNN03"
 
 #: Patches that a series remembers: with more of them nothing got better on the recordings.
 PATCHES = 128
+#: What `explain` says of the bound of the log-odds while there is none.
+NO_BOUND = -7.0
 #: Rows of the shortest day that has a profile.
 LEAST_DAY = 24
 
@@ -114,6 +116,21 @@ class SrcnnDetector:
     def explain(self) -> dict[str, float | str]:
         """See `StreamingDetector.explain`."""
         return self._rows.explain() | self._fusion.explain()
+
+    @property
+    def heeded(self) -> bool:
+        """See `BatchedDetector`: log-odds have no bound before enough of them are known."""
+        return self._fusion.explain()["log_odds_bound"] > NO_BOUND
+
+    def dump_told(self) -> bytes:
+        """See `BatchedDetector.dump_told`."""
+        return self._tongue + self._fusion.dump()
+
+    def load_told(self, data: bytes) -> None:
+        """See `BatchedDetector.load_told`."""
+        if data[: len(self._tongue)] != self._tongue:
+            raise InvalidInput(f"dump of srcnn: not of the network {self.model}")
+        self._fusion.load(data[len(self._tongue) :])
 
     def dump(self) -> bytes:
         """See `StreamingDetector.dump`."""

@@ -147,10 +147,14 @@ class BatchedDetector(StreamingDetector, Protocol):
     ----------
     network : Network
         Shared by all series that use the same package.
+    heeded : bool
+        Whether the network has a say yet: how loud it usually is must be known first.
     """
 
     @property
     def network(self) -> "Network": ...  # noqa: D102
+    @property
+    def heeded(self) -> bool: ...  # noqa: D102
 
     def prepare(self, value: float, missing: int, history: "NDArray[np.float32]") -> Any:
         """Take a reading in.
@@ -185,6 +189,20 @@ class BatchedDetector(StreamingDetector, Protocol):
         -------
         tuple
             As of `judge`.
+        """
+        ...
+
+    def dump_told(self) -> bytes:
+        """Of the state, what the network told; the rest is of the readings alone."""
+        ...
+
+    def load_told(self, data: bytes) -> None:
+        """Continue from a `dump_told` of the same network, on whatever readings.
+
+        Raises
+        ------
+        InvalidInput
+            If it is none.
         """
         ...
 

@@ -6,6 +6,7 @@ import pytest
 
 from edgead.agent import rollout as rollout_module
 from edgead.agent.groups import MODELS, Groups
+from edgead.agent.network import NetworkInUse
 from edgead.agent.rollout import Rollout, Tally, Update, settle_crashes
 from edgead.config import parse
 from edgead.errors import ModelPackageError
@@ -49,25 +50,32 @@ class Device:
         variables = ", ".join(f'{name} = "pump1.{name}"' for name in NAMES)
         text = CONFIG.format(state=state, shadow=shadow, variables=variables)
         self.config = parse(text.encode())
+        self.state = state
         self.shelf = Shelf(state / MODELS, trial=lambda data: None)
         self.rows = {name: column.values for name, column in simulate(PUMP, 3000, seed=21).items()}
         self.second = 0
         self.updates: list[Update] = []
         self.changed: list[set[str]] = []
         self.saves = 0
+        self.snapshots: dict[str, tuple[int, bytes]] = {}
         if not self.shelf.active_id("pump"):
             self.shelf.propose(packages.variant(1))
 
     def start(self) -> None:
         self.updates += settle_crashes(self.config, self.shelf, self.now_ns)
         self.engine = Engine(self.config.engine)
+        self.network = NetworkInUse(self.config)
         self.groups = Groups(self.config, self.engine)
+        settings = SeriesSettings(detector="spectral-residual", allowed_lateness_ns=0)
+        self.engine.restore(self.snapshots, [], lambda *_: settings)
         for name in NAMES:
-            self.engine.add(f"pump1.{name}", name, SeriesSettings(allowed_lateness_ns=0), T0)
+            if f"pump1.{name}" not in self.engine.series:
+                self.engine.add(f"pump1.{name}", name, settings, T0)
         self.rollout = Rollout(
             self.config,
             self.engine,
             self.groups,
+            self.network,
             self.shelf,
             self.updates.append,
             self.save,
@@ -77,6 +85,11 @@ class Device:
 
     def save(self) -> None:
         self.saves += 1
+        self.snapshots = {name: (1, blob) for name, blob in self.engine.save_all().items()}
+
+    def stop(self) -> None:
+        self.rollout.leave()
+        self.save()
 
     @property
     def now_ns(self) -> int:
@@ -196,13 +209,86 @@ def test_the_watch_goes_on_after_a_restart(device: Device) -> None:
     assert device.story[-1] == ("kept", "1.0.2")
 
 
-def test_a_shadow_run_begins_again_after_a_restart(device: Device) -> None:
+def test_a_shadow_run_goes_on_after_restarts_with_its_rows_and_counts(device: Device) -> None:
     device.offer(packages.variant(2))
-    device.run(WINDOW + SHADOW - 10)
-    device.rollout.leave()
+    device.run(WINDOW + 8)
+    for _ in range(5):  # each far too short for a window
+        device.stop()
+        device.start()
+        device.run(10)
+    assert device.active == "pump@1.0.1"
+    assert device.rollout.progress("pump") == f"shadow run: {SHADOW - 1} of {SHADOW} rows"
+    device.run(2)
+    assert device.active == "pump@1.0.2"
+    assert (device.updates[-1].rows, device.updates[-1].rows_beside) == (SHADOW, SHADOW)
+
+
+def test_the_counts_of_a_watch_go_on_after_a_restart(device: Device) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW + SHADOW + 20)
+    counts = device.rollout._runs["pump"].pair.counts
+    assert counts.rows > 10
+    device.stop()
+    device.start()
+    assert device.rollout._runs["pump"].pair.counts == counts
+
+
+def test_alarms_from_before_a_restart_speak_against_a_model(device: Device) -> None:
+    device.offer(NERVOUS)
+    device.run(WINDOW + 1)
+    assert device.rollout._runs["pump"].pair.counts.alarms == 2
+    device.stop()
+    device.start()
+    device.run(3)
+    assert device.story[-1] == ("rejected", "1.0.9")
+    assert device.updates[-1].reason == "too many alarms: on 4 of 4 rows, the other model on 0 of 4"
+
+
+def test_progress_is_of_one_package_and_of_shadow_run_or_watch(device: Device, caplog) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW + 20)
+    progress = device.state / MODELS / "pump" / "progress"
+    device.stop()
+    kept = progress.read_bytes()
+    device.start()
+    device.run(SHADOW)
+    assert device.active == "pump@1.0.2"
+    progress.write_bytes(kept)  # as after a cut between activation and the new progress
+    device.start()
+    assert device.rollout._runs["pump"].pair.counts.rows == 0
+    device.rollout.roll_back("pump", device.now_ns)
+    assert not progress.exists()
+    progress.write_bytes(kept)
+    device.rollout.forgive("pump")
+    device.offer(packages.variant(2))
+    assert device.rollout._runs["pump"].pair.counts.rows == 0
+    assert "anew" not in caplog.text
+
+
+def test_a_disk_that_takes_no_progress_costs_only_that(device: Device, monkeypatch, caplog) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW + 20)
+
+    def refuse(*given: object) -> None:
+        raise ModelPackageError("progress cannot be written: No space left on device")
+
+    monkeypatch.setattr(device.shelf, "keep", refuse)
+    device.stop()
+    assert "progress not kept" in caplog.text
     device.start()
     device.run(WINDOW + SHADOW)
     assert device.active == "pump@1.0.2"
+
+
+def test_another_configuration_keeps_the_counts(device: Device) -> None:
+    device.offer(packages.variant(2))
+    device.run(WINDOW + 20)
+    counts = device.rollout._runs["pump"].pair.counts
+    device.rollout.rest()  # as the agent does before it takes a configuration
+    assert (device.rollout.watched, device.engine.shadows) == ({}, {})
+    device.groups.load(device.config)
+    device.rollout.begin(device.config, device.now_ns)
+    assert device.rollout._runs["pump"].pair.counts == counts
 
 
 def test_two_ends_without_a_farewell_take_an_active_model_back(device: Device) -> None:

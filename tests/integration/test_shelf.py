@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from edgead.errors import ModelPackageError
+from edgead.package import open_package
 from edgead.registry import Registry
-from edgead.registry.shelf import Shelf, Watch
+from edgead.registry.shelf import Progress, Shelf, Watch
 from tests import packages
 
 V = {number: packages.id_of(number) for number in (1, 2, 3, 4)}
@@ -197,3 +198,65 @@ def test_a_candidate_taken_back_at_the_last_moment_does_not_become_active(
         shelf.accept("pump", V[2])
     monkeypatch.undo()
     assert shelf.active("pump").manifest.id == V[1]
+
+
+# ---------------------------------------------------------------------- networks that are at work without installation
+
+N = {number: open_package(packages.network(number)).manifest.id for number in (2, 3)}
+
+
+def test_the_first_network_waits_as_the_shipped_one_is_at_work(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.propose(packages.network(2))
+    assert shelf.active_id("srcnn") == ""
+    assert [each.id for each in shelf.candidates()] == [N[2]]
+    shelf.accept("srcnn", N[2], watch=Watch(id=N[2], previous="", until_ns=7))
+    assert shelf.active_id("srcnn") == N[2]
+    shelf.propose(packages.network(3))
+    assert shelf.active_id("srcnn") == N[2]
+
+
+def test_a_network_of_another_name_is_active_at_once(shelf: Shelf) -> None:
+    other = packages.with_manifest(lambda manifest: manifest.update(name="fan"), packages.SRCNN)
+    shelf.propose(other)
+    assert shelf.candidates() == []
+    assert shelf.active("fan").manifest.name == "fan"
+
+
+def test_what_took_the_place_of_the_shipped_network_gives_it_back(shelf: Shelf) -> None:
+    shelf.propose(packages.network(2))
+    shelf.accept("srcnn", N[2])
+    assert shelf.withdraw("srcnn", "too many alarms").version == "1.0.0"
+    assert shelf.active_id("srcnn") == ""
+    assert [each.id for each in shelf.rejections("srcnn")] == [N[2]]
+    with pytest.raises(ModelPackageError, match="no package to roll back to"):
+        shelf.withdraw("srcnn", "again")
+    with pytest.raises(ModelPackageError, match="was rejected here: too many alarms"):
+        shelf.propose(packages.network(2))
+    shelf.forgive("srcnn")
+    shelf.propose(packages.network(2))
+    shelf.accept("srcnn", N[2])
+    assert shelf.roll_back("srcnn").version == "1.0.0"
+    assert shelf.active_id("srcnn") == ""
+    assert shelf.roll_back("srcnn").version == "1.0.2"  # to and fro, as with any two packages
+
+
+def test_progress_of_a_trial_is_whole_or_damaged_or_not_there(shelf: Shelf, tmp_path: Path) -> None:
+    propose(shelf, 1, 2)
+    assert shelf.progress("pump") is None
+    progress = Progress(V[2], False, {"g": b"x", "h": b""})
+    shelf.keep("pump", progress)
+    assert shelf.progress("pump") == progress
+    propose(shelf, 3)
+    assert shelf.progress("pump") == progress  # it is not pruned
+    path = tmp_path / "models" / "pump" / "progress"
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(ModelPackageError, match="progress is damaged"):
+            shelf.progress("pump")
+        path.write_bytes(whole[:at])
+        with pytest.raises(ModelPackageError, match="progress is damaged"):
+            shelf.progress("pump")
+    shelf.end_progress("pump")
+    assert shelf.progress("pump") is None
+    shelf.end_progress("pump")

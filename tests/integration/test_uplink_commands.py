@@ -19,10 +19,15 @@ from tests.uplink import RepositoryServer, Vendor
 
 DATA = '[uplink.data]\nseries = ["pump1.flow", "*.current"]\nwindow = "5s"\nevery = "20s"\n'
 V = {number: packages.id_of(number) for number in (1, 2)}
+#: Readings until a network that never saw a series has a say.
+NETWORK_COLD = 88
 
 
 class World:
-    def __init__(self, folder: Path, cloud: Cloud, vendor: Vendor, heard: Heard, machine: Machine) -> None:
+    def __init__(
+        self, folder: Path, cloud: Cloud, vendor: Vendor, heard: Heard, machine: Machine, agent: AgentProcess
+    ) -> None:
+        self.agent = agent
         self.cloud, self.vendor, self.heard, self.machine = cloud, vendor, heard, machine
         self.shelf = Shelf(folder / "state" / "models")
 
@@ -41,6 +46,11 @@ class World:
 
         wait_for(over, lambda: f"the end of {verb}: {self.answers(topic)}", within_s=90)
         return self.answers(topic)
+
+    def newest(self, leaf: str) -> dict[str, Any]:
+        """The last message of a topic."""
+        found = [body for topic, body in list(self.heard.messages) if topic == f"edgead/gw1/{leaf}"]
+        return dict(json.loads(found[-1])) if found else {}
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         return [line["record"] for line in list(self.cloud.records.values()) if line["kind"] == kind]
@@ -65,9 +75,9 @@ def world(tmp_path: Path) -> Iterator[World]:
         )
         (tmp_path / "gateway.toml").write_text(text.replace("[[series]]", f"{DATA}[[series]]", 1))
         machine = Machine(broker, heard)
-        with AgentProcess(tmp_path / "gateway.toml", tmp_path / "log"):
+        with AgentProcess(tmp_path / "gateway.toml", tmp_path / "log") as agent:
             machine.run(WINDOW + 5)
-            yield World(tmp_path, cloud, vendor, heard, machine)
+            yield World(tmp_path, cloud, vendor, heard, machine, agent)
         machine.close()
 
 
@@ -124,3 +134,43 @@ def test_a_bad_model_fails_the_command_and_windows_of_readings_go_up(world: Worl
     wait_for(lambda: bool(world.records("event")), "an event at the server", within_s=30)
     infos = world.records("info")
     assert infos[-1]["models"]["pump@1.0.1"] == read_package(world.shelf.read("pump", V[1])).sha256
+
+
+def test_a_network_of_single_series_is_compared_over_restarts_takes_over_and_goes_back(world: World) -> None:
+    new = "srcnn@1.0.2"
+    world.vendor.add(packages.network(2))
+    assert world.ask("sync")[-1] == ("successful", "srcnn 1.0.2")
+    assert world.shelf.active_id("srcnn") == ""
+    world.machine.run(NETWORK_COLD + 4)
+
+    def trial() -> str:
+        return str(world.newest("info").get("sync", {}).get("trials", {}).get("srcnn", ""))
+
+    series = len(MACHINE)
+    world.agent.stop()
+    world.agent.start()
+    wait_for(lambda: trial() == f"1.0.2: shadow run: 4 of {SHADOW} readings of {series} series", trial)
+    world.machine.run(SHADOW - 4)
+
+    def detectors() -> set[str]:
+        return {str(world.newest(f"series/pump1.{name}/meta").get("detector")) for name in MACHINE}
+
+    wait_for(lambda: detectors() == {new}, lambda: f"{detectors()}")
+    assert new in world.newest("info")["models"]
+    world.agent.kill()  # undisturbed: what is active is at work, and no series learns anew
+    world.agent.start()
+    world.machine.run(3)
+    wait_for(lambda: detectors() == {new}, lambda: f"{detectors()}")
+    assert {world.newest(f"series/pump1.{name}/meta")["phase"] for name in MACHINE} == {"ready"}
+    world.machine.run(4, fault=True)
+
+    def judges() -> set[str]:
+        return {str(each["model"]) for each in world.heard.events("pump1.current") if each["event"] == "open"}
+
+    wait_for(lambda: new in judges(), lambda: f"{judges()}")
+    assert world.ask("model-rollback", "srcnn")[-1] == ("successful", "srcnn is 1.0.0 again")
+    wait_for(lambda: detectors() == {"srcnn@1.0.0"}, lambda: f"{detectors()}")
+    world.ask("sync")
+    steps = [(each["event"], each["rows"]) for each in world.records("update")]
+    assert [step for step, _ in steps if step != "offered"] == ["activated", "rolled-back"]
+    assert dict(steps)["activated"] == series * SHADOW

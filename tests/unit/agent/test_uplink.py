@@ -264,12 +264,11 @@ def test_installations_wait_for_the_shadow_run_and_each_model_has_a_sync_of_its_
     assert [(state, reason) for _, state, reason in world.answers[1:]] == ends
 
 
-def test_a_model_that_is_active_at_once_ends_its_installation_and_is_loaded(world: World) -> None:
+def test_a_model_that_is_active_at_once_ends_its_installation(world: World) -> None:
     world.uplink.install(command("model-install", "a", "pump"))
     world.look(NOW)
     world.end(NOW + S, "installed", taken=taken("installed"))
     assert world.answers == [("a", "successful", "pump 1.0.1 activated: the first of its name")]
-    assert world.reloads == 1
     assert [each["record"]["event"] for each in world.records()] == ["activated"]
 
 
