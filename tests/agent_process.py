@@ -71,6 +71,14 @@ class AgentProcess:
         """SIGTERM; returns the exit code."""
         return self._signal(signal.SIGTERM)
 
+    def reload(self) -> None:
+        """SIGHUP, and wait until the configuration was taken."""
+        before = self.log.read_text().count("configuration taken")
+        os.kill(self.pid, signal.SIGHUP)
+        wait_for(
+            lambda: self.log.read_text().count("configuration taken") > before, "the reload", self._alive
+        )
+
     def _signal(self, number: int) -> int:
         assert self._process is not None
         if self._process.poll() is None:

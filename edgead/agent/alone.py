@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgead.agent.rollout import Update
 from edgead.agent.sync_child import send
 from edgead.agent.syncing import Delivered
+from edgead.agent.updates import Update
 from edgead.agent.uplink import record
 from edgead.config import Config
 from edgead.store import Store, StoreLimits

@@ -258,6 +258,7 @@ class NetworkPair:
 
     def look(self) -> None:
         """See `Pair`: series that came, and those that began to learn anew."""
+        self._engine.judge_unheard()
         for series_id in [each for each, shadow in self._shadows.items() if not shadow.follows]:
             self._engine.remove_series_shadow(series_id)
             self._known = 0
@@ -320,6 +321,7 @@ class NetworkPair:
 
     def rest(self) -> dict[str, bytes]:
         """See `Pair`."""
+        self._engine.judge_unheard()
         parts = {series_id: shadow.rest() for series_id, shadow in self._shadows.items()}
         waiting = list(self._earlier.items())[: SAMPLE - len(parts)]  # of series that have not come again
         return parts | dict(waiting)

@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterable
 from edgead._version import VERSION
 from edgead.agent import systemd
 from edgead.agent.clock import Clock
+from edgead.agent.crashes import settle_crashes
 from edgead.agent.groups import Groups
 from edgead.agent.intake import Intake
 from edgead.agent.link import Link
 from edgead.agent.network import NetworkInUse
 from edgead.agent.outgoing import Outgoing
-from edgead.agent.rollout import Rollout, settle_crashes, uses_models
+from edgead.agent.rollout import Rollout
 from edgead.agent.saving import IDLE_S, Saving
+from edgead.agent.updates import uses_models
 from edgead.agent.uplink import Uplink, models_folder
 from edgead.agent.vitals import Vitals, descriptors_gone, resident_bytes, to_health, to_message
 from edgead.bridge.commands import Command, Commands, Handler
@@ -140,6 +142,7 @@ class Agent:
             self._commit()
         self.saving.told(self.outgoing.send_unsaved(self.saving.unsaved()))
         self.outgoing.pump()
+        self.engine.judge_unheard()
         self._look_after(began_s)
 
     def _commit(self, *, everything: bool = False) -> None:

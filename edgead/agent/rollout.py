@@ -7,22 +7,22 @@ too much, that fails on a row, or under which the process ends twice without a f
 again.
 
 The order of writing is: watch, rename of the active package, candidate gone.  A cut anywhere leaves the old model
-active or the new one, and what is left to do is found at the next start.
+active or the new one, and what is left to do is found at the next start.  How far both models are is written down
+now and then, and at a farewell: the next process counts on from there.
 """
 
-import functools
 import logging
-import os
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
+from edgead.agent.crashes import watch_over
 from edgead.agent.groups import Groups
 from edgead.agent.network import NetworkInUse, network_of
+from edgead.agent.updates import Step, Tally, Update, names_of
 from edgead.config import Config
 from edgead.errors import ModelPackageError
 from edgead.records import GROUP_PREFIX
@@ -35,66 +35,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edgead")
 
-#: Ends of the process without a farewell that turn a model down.
-CRASHES = 2
-#: Alarms on so many of the rows, or on so many rows where that is more, are no explosion whatever the other says.
-TOLERATED_SHARE, TOLERATED_ROWS = 0.01, 3
 #: Nanoseconds between two tries of what the disk refused.
 RETRY_NS = 5 * 10**9
 #: Nanoseconds between two times that the progress of a trial is written down: what a kill can cost.  At a quarter of a
 #: megabyte for 32 series these are 24 MB a day at most.
 KEEP_NS = 900 * 10**9
-
-Step = Literal["offered", "activated", "rejected", "rolled-back", "kept", "refused"]
-
-
-class Update(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a package: told to the log and, with an uplink, to the server.
-
-    Attributes
-    ----------
-    id : str
-        Of the package.
-    event : {"offered", "activated", "rejected", "rolled-back", "kept", "refused"}
-        Its shadow run began; it is at work; it was turned down before or after that; the watch over it is over; the
-        sync did not take it.
-    ts : int
-        Epoch milliseconds.
-    model, version : str
-    reason : str
-        In words; "" where there is nothing to say.
-    rows, alarms, rows_beside, alarms_beside : int
-        Rows it judged and how many of them are abnormal, and the same of the model beside it.
-    """
-
-    id: str
-    event: Step
-    ts: int
-    model: str
-    version: str
-    reason: str = ""
-    rows: int = 0
-    alarms: int = 0
-    rows_beside: int = 0
-    alarms_beside: int = 0
-
-
-class Tally(msgspec.Struct, frozen=True):
-    """Two models on the same rows."""
-
-    rows: int
-    alarms: int
-    rows_beside: int
-    alarms_beside: int
-
-    def explosion(self, planned: int, ratio: float, unit: str = "rows") -> str:
-        """Why a model has too many alarms for `planned` rows, in words; "" when it has not."""
-        scale = self.rows / self.rows_beside if self.rows_beside else 1.0
-        allowed = ratio * scale * self.alarms_beside + max(TOLERATED_ROWS, TOLERATED_SHARE * planned)
-        if self.alarms <= allowed:
-            return ""
-        beside = f"the other model on {self.alarms_beside} of {self.rows_beside}"
-        return f"too many alarms: on {self.alarms} of {self.rows} {unit}, {beside}"
 
 
 class _Run(msgspec.Struct):
@@ -286,7 +231,7 @@ class Rollout:
             self._reject(name, candidate.id, candidate.version, str(error), now_ns)
             return
         crashes = before.crashes if before is not None else 0
-        watch = _watch(candidate.id, self._shelf.active_id(name), 0, crashes)
+        watch = watch_over(candidate.id, self._shelf.active_id(name), 0, crashes)
         try:
             self._shelf.note(name, watch)
         except ModelPackageError:
@@ -377,7 +322,7 @@ class Rollout:
 
     def _activate(self, run: _Run, tally: Tally, now_ns: int) -> None:
         watch_ns = self._config.uplink.watch
-        watch = _watch(run.watch.id, self._shelf.active_id(run.name), now_ns + watch_ns, 0)
+        watch = watch_over(run.watch.id, self._shelf.active_id(run.name), now_ns + watch_ns, 0)
         self._save()
         self._shelf.accept(run.name, run.watch.id, watch=watch if watch_ns else None)
         run.watch, run.active = watch, True
@@ -508,66 +453,3 @@ class Rollout:
         fields = {"model": name, "version": version, "event": event, "reason": reason}
         log.info("model", extra={"fields": {key: value for key, value in fields.items() if value}})
         self._told(update)
-
-
-def settle_crashes(config: Config, shelf: "Shelf", now_ns: int) -> list[Update]:
-    """Turn down what the last process did not survive twice; call it before any model is loaded.
-
-    A process that ended with the machine is not counted: a power cut says nothing about a model.
-    """
-    updates: list[Update] = []
-    for name in sorted(names_of(config)):
-        with suppress(ModelPackageError):  # what cannot be read or written now is no reason not to start
-            watch = shelf.watch(name)
-            if watch is None:
-                continue
-            crashes = watch.crashes + (watch.boot == _boot())
-            if crashes < CRASHES:
-                shelf.note(name, replace(watch, crashes=crashes, boot=_boot()))
-            else:
-                updates.append(_turn_down(shelf, name, watch.id, now_ns))
-    return updates
-
-
-def _turn_down(shelf: "Shelf", name: str, identity: str, now_ns: int) -> Update:
-    reason = f"the process ended {CRASHES} times without a farewell while it was at work"
-    version = next(
-        (one.manifest.version for one in shelf.packages() if one.manifest.id == identity), "unknown"
-    )
-    event: Step = "rolled-back" if identity == shelf.active_id(name) else "rejected"
-    if event == "rolled-back":
-        shelf.withdraw(name, reason, at_ns=now_ns)
-    else:
-        shelf.reject(name, identity, reason, at_ns=now_ns)
-    log.error("model", extra={"fields": {"model": name, "event": event, "reason": reason}})
-    return Update(id=identity, event=event, ts=now_ns // 10**6, model=name, version=version, reason=reason)
-
-
-def uses_models(config: Config) -> bool:
-    """Whether a group asks for an installed model, or a series for a network."""
-    return bool(names_of(config))
-
-
-def names_of(config: Config) -> set[str]:
-    """Names of the models that groups and series ask for, and that can be installed."""
-    groups = {group.model for group in config.group if not group.model.endswith(".zip")}
-    return groups | ({network_of(config)} - {""})
-
-
-def _watch(identity: str, previous: str, until_ns: int, crashes: int) -> "Watch":
-    from edgead.registry.shelf import Watch
-
-    return Watch(id=identity, previous=previous, until_ns=until_ns, crashes=crashes, boot=_boot())
-
-
-@functools.cache
-def _boot() -> str:
-    """Tells one run of the kernel from the next: its own id (random(4)), or, where the unit hides that, the time of a
-    folder that systemd makes at boot and then leaves alone.
-    """
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        with suppress(OSError):
-            return str(os.stat("/run/systemd/inaccessible").st_ctime_ns)
-    return "unknown"

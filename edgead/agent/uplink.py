@@ -11,10 +11,11 @@ import msgspec
 from msgspec.structs import replace
 
 from edgead.agent.groups import MODELS
-from edgead.agent.rollout import Rollout, Update
+from edgead.agent.rollout import Rollout
 from edgead.agent.sampling import Readings, Sampler
 from edgead.agent.saving import Saving
 from edgead.agent.syncing import Delivered, Order, Said, Syncing
+from edgead.agent.updates import Update
 from edgead.bridge.commands import Command
 from edgead.bridge.messages import CommandState, SyncInfo, event_message, group_event_message
 from edgead.config import Config

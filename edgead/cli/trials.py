@@ -14,7 +14,10 @@ SHOWN = 3
 def trial_objects(config: "Config") -> list[dict[str, Any]]:
     """Every installed model with its candidate, watch and rejections."""
     from edgead.errors import ModelPackageError
+    from edgead.package import open_package
+    from edgead.registry import stands_in
     from edgead.registry.shelf import Shelf
+    from edgead.shipped import shipped
 
     folder = Path(config.node.state_dir) / "models"
     if not folder.is_dir():
@@ -23,7 +26,10 @@ def trial_objects(config: "Config") -> list[dict[str, Any]]:
     waiting = {each.name: each for each in shelf.candidates()}
     for name in shelf.names():
         try:
-            version = shelf.active(name).manifest.version if shelf.active_id(name) else ""
+            if shelf.active_id(name):
+                version = shelf.active(name).manifest.version
+            else:
+                version = open_package(shipped(name)).manifest.version if stands_in(name) else ""
         except ModelPackageError as error:
             version = f"damaged: {error}"
         watch = shelf.watch(name)

@@ -564,7 +564,7 @@ class UplinkConfig(Section, frozen=True, kw_only=True):
     ca : str
         PEM file of the authorities to trust; "" = those of the system.
     shadow : int
-        Rows that a new model judges unheard before it is compared with the active one.
+        Rows (readings of each series of a sample) that a new model judges unheard before it takes over.
     alarm_ratio : float
         A model with more alarms than so many times those of the other, on the same rows, is not wanted.
     watch : int

@@ -232,6 +232,13 @@ class Registry:
             return self._pointer(name).active
         return ""
 
+    def went_back(self, name: str) -> bool:
+        """Whether no package is active because somebody went back to the shipped one."""
+        with suppress(ModelPackageError):
+            pointer = self._pointer(name)
+            return not pointer.active and bool(pointer.previous)
+        return False
+
     def _folder(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise ModelPackageError(f"model name {name!r} is not a plain name")

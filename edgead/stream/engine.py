@@ -67,7 +67,7 @@ class Engine:
         self._never_saved: set[str] = set()  # groups without a snapshot on disk
         self._batched: set[str] = set()  # series whose detectors have a network
         self._batch = Batch()  # empty between two calls
-        self._unheard = Unheard()  # empty as well
+        self._unheard = Unheard()
 
     # ------------------------------------------------------------------ series
 
@@ -175,6 +175,10 @@ class Engine:
         if shadow is not None:
             self.memory_bytes -= shadow.detector.nbytes
             self._link(self.groups.values())
+
+    def judge_unheard(self) -> None:
+        """Have the shadows of series judge what waits for them: after what the readings brought about was told."""
+        self._unheard.settle()
 
     def promote_series_shadow(self, series_id: str) -> StreamingDetector:
         """Have a series go on with the detector of its shadow, which is no shadow any more.
@@ -322,7 +326,6 @@ class Engine:
             if now_ns + wait_ns < series.scheduled_ns:
                 self._schedule(series, now_ns + wait_ns)
         out.settle()
-        self._unheard.settle()
         if noted:
             self._noted.append(journal.fed(now_ns, noted))
             self._fresh_readings += len(noted)
@@ -349,7 +352,6 @@ class Engine:
                 self._touched.setdefault(series_id, 0)
             self._schedule(series, series.due_ns())
         out.settle()
-        self._unheard.settle()
         if keys:
             self._noted.append(journal.Ticked(now_ns, keys, bytes(actions)))
         return out

@@ -13,6 +13,9 @@ from edgead.stream.outcome import Outcome
 from edgead.stream.series import Series
 from edgead.univariate.streaming import BatchedDetector, Judgement
 
+#: Readings that wait at most; more are judged at once.
+MOST_UNHEARD = 1024
+
 
 class Counts(msgspec.Struct, array_like=True):
     """Two models on the same rows.
@@ -131,18 +134,26 @@ class Shadow(Group):
 
 
 class Unheard:
-    """Readings that wait for the detectors of `SeriesShadow`: one call of their network for many of them."""
+    """Readings that wait for the detectors of `SeriesShadow`: nothing that is told waits for these, and many of them
+    share one call of their network.
+    """
 
     def __init__(self) -> None:
         self._batch = Batch()
+        self._waiting: list[tuple[SeriesShadow, float, int, bool]] = []
         self._out = Outcome()
 
     def add(self, shadow: "SeriesShadow", value: float, missing: int, alarm: bool) -> None:
-        """Have a reading judged; `alarm`: what the detector that is heard says of it."""
-        self._batch.add(shadow.detector, value, missing, partial(shadow.count, alarm), self._out)
+        """Note a reading; `alarm`: what the detector that is heard says of it."""
+        self._waiting.append((shadow, value, missing, alarm))
+        if len(self._waiting) >= MOST_UNHEARD:
+            self.settle()
 
     def settle(self) -> None:
         """Judge what waits."""
+        waiting, self._waiting = self._waiting, []
+        for shadow, value, missing, alarm in waiting:
+            self._batch.add(shadow.detector, value, missing, partial(shadow.count, alarm), self._out)
         self._batch.judge(self._out)
 
 

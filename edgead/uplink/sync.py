@@ -83,6 +83,9 @@ class Shelf(Protocol):
     def active_id(self, name: str) -> str:
         """Id of the active package, or ""."""
 
+    def went_back(self, name: str) -> bool:
+        """Whether none is active because somebody went back to the shipped one."""
+
 
 class Fragments(Protocol):
     """Where config fragments go: `edgead.uplink.fragments.FragmentFolder`."""
@@ -366,7 +369,8 @@ class _Sync:
         active = self._shelf.active_id(terms.name)
         waiting = any((each.name, each.id) == (terms.name, terms.id) for each in self._shelf.candidates())
         damaged = (waiting or active == terms.id) and not self._shelf.is_whole(terms.name, terms.id)
-        settled = active == terms.id or (active and not self._only and self._handled(release))
+        decided = active or self._shelf.went_back(terms.name)
+        settled = active == terms.id or (decided and not self._only and self._handled(release))
         if settled and not waiting and not damaged:
             self._handle(release)
             return

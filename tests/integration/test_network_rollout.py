@@ -8,10 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from edgead.agent import beside
-from edgead.agent import rollout as rollout_module
+from edgead.agent.crashes import settle_crashes, watch_over
 from edgead.agent.groups import MODELS, Groups
 from edgead.agent.network import NetworkInUse
-from edgead.agent.rollout import Rollout, Update, settle_crashes
+from edgead.agent.rollout import Rollout
+from edgead.agent.updates import Update
 from edgead.config import parse
 from edgead.package import open_package
 from edgead.records import Event, Reading, Verdict
@@ -86,7 +87,9 @@ class Device:
 
     def save(self) -> None:
         self.saves += 1
-        self.snapshots = {name: (1, blob) for name, blob in self.engine.save_all().items()}
+        blobs = self.engine.save_all()
+        self.snapshots = {name: (1, blob) for name, blob in blobs.items()}
+        self.engine.settle(1, blobs)
 
     def stop(self) -> None:
         self.rollout.leave()
@@ -202,7 +205,7 @@ def test_a_network_that_alarms_too_much_is_rejected_with_the_numbers(device: Dev
 def activate(device: Device, data: bytes, identity: str) -> None:
     """As one becomes active that is only bad on readings to come."""
     device.shelf.propose(data)
-    watch = rollout_module._watch(identity, device.shelf.active_id("srcnn"), device.now_ns + 600 * S, 0)
+    watch = watch_over(identity, device.shelf.active_id("srcnn"), device.now_ns + 600 * S, 0)
     device.shelf.accept("srcnn", identity, watch=replace(watch, boot=""))
     device.stop()
     device.start()
@@ -243,6 +246,40 @@ def test_on_request_it_goes_back_to_the_one_before_and_then_to_the_shipped_one(d
     assert device.active == "srcnn@1.0.2"
     assert device.rollout.roll_back("srcnn", device.now_ns) == "srcnn is 1.0.0 again"
     assert device.active == "srcnn@1.0.0"
+    assert all(series.ready for series in device.engine.series.values())
+
+
+def test_a_kill_after_the_activation_loses_nothing_of_what_series_know(tmp_path: Path) -> None:
+    device = Device(tmp_path / "state", series=beside.SAMPLE + 2)
+    device.start()
+    device.run(200)
+    device.offer(packages.network(2))
+    device.run(COLD + SHADOW + 100, repeat=50)
+    assert device.active == "srcnn@1.0.2"
+    entry = device.engine.journal_entry()
+    assert entry is not None
+    again = Engine(device.limits)
+    again.restore(device.snapshots, [(2, entry)], lambda *_: SETTINGS)
+    assert again.save_all() == device.engine.save_all()
+
+
+def test_a_cut_between_the_rename_and_the_new_state_leaves_series_that_know_their_readings(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device.offer(packages.network(2))
+    accept = device.shelf.accept
+
+    def cut(*given: str, **more: object) -> None:
+        accept(*given, **more)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(device.shelf, "accept", cut)
+    with pytest.raises(KeyboardInterrupt):
+        device.run(COLD + SHADOW)
+    monkeypatch.setattr(device.shelf, "accept", accept)
+    device.start()
+    assert device.active == "srcnn@1.0.2"
+    assert device.rollout.watched == {"srcnn": "1.0.2 is watched"}
     assert all(series.ready for series in device.engine.series.values())
 
 

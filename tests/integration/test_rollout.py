@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from edgead.agent import rollout as rollout_module
+from edgead.agent import crashes
+from edgead.agent.crashes import settle_crashes, watch_over
 from edgead.agent.groups import MODELS, Groups
 from edgead.agent.network import NetworkInUse
-from edgead.agent.rollout import Rollout, Tally, Update, settle_crashes
+from edgead.agent.rollout import Rollout
+from edgead.agent.updates import Tally, Update
 from edgead.config import parse
 from edgead.errors import ModelPackageError
 from edgead.package import read_package
@@ -180,7 +182,7 @@ def make_bad_on_the_way(device: Device) -> None:
     device.shelf.accept(
         "pump",
         NERVOUS_ID,
-        watch=rollout_module._watch(NERVOUS_ID, V[1], device.now_ns + 600 * S, 0),
+        watch=watch_over(NERVOUS_ID, V[1], device.now_ns + 600 * S, 0),
     )
 
 
@@ -317,7 +319,7 @@ def test_farewells_and_power_cuts_are_no_crashes(device: Device, monkeypatch: py
     device.offer(packages.variant(2))
     device.run(WINDOW + SHADOW)
     for boot in ("a", "b", "c"):
-        monkeypatch.setattr(rollout_module, "_boot", lambda boot=boot: boot)
+        monkeypatch.setattr(crashes, "_boot", lambda boot=boot: boot)
         device.start()  # after a cut
         device.rollout.leave()
         device.start()

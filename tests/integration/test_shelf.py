@@ -235,8 +235,9 @@ def test_what_took_the_place_of_the_shipped_network_gives_it_back(shelf: Shelf) 
     shelf.forgive("srcnn")
     shelf.propose(packages.network(2))
     shelf.accept("srcnn", N[2])
+    assert not shelf.went_back("srcnn")
     assert shelf.roll_back("srcnn").version == "1.0.0"
-    assert shelf.active_id("srcnn") == ""
+    assert (shelf.active_id("srcnn"), shelf.went_back("srcnn")) == ("", True)
     assert shelf.roll_back("srcnn").version == "1.0.2"  # to and fro, as with any two packages
 
 

@@ -171,6 +171,7 @@ def test_the_uplink_is_shown_with_models_on_trial_and_what_was_turned_down(
         shelf.propose(packages.variant(number))
         if number == 2:
             shelf.reject("pump", packages.id_of(2), "too many alarms: on 9 of 9 rows")
+    shelf.propose(packages.network(2))
     record = SyncRecord(
         attempt_ms=1_700_000_000_000,
         success_ms=1_600_000_000_000,
@@ -186,6 +187,7 @@ def test_the_uplink_is_shown_with_models_on_trial_and_what_was_turned_down(
     out = capsys.readouterr().out
     assert "outbox  3 records (6 B) wait for the server, 0 were dropped" in out
     assert "model   pump 1.0.1; 1.0.3 is tried" in out
+    assert "model   srcnn 1.0.0; 1.0.2 is tried" in out  # beside the shipped one
     assert "        turned down: 1.0.2: too many alarms: on 9 of 9 rows" in out
     assert "expired: what was signed as timestamp ended" in out
     assert call(["status", "-c", str(config), "--json"]) == 0

@@ -111,6 +111,19 @@ def test_what_was_rolled_back_stays_rolled_back(vendor: Vendor, device: Gateway)
     assert device.sync(vendor.repo, only="pump").state == "installed"  # and asks for it again, by name
 
 
+def test_a_network_waits_beside_the_shipped_one_and_who_went_back_to_that_is_left_alone(
+    vendor: Vendor, device: Gateway
+):
+    vendor.add(packages.network(2))
+    assert device.sync(vendor.repo, activate=False).state == "offered"
+    assert (device.shelf.active_id("srcnn"), len(device.shelf.candidates())) == ("", 1)
+    assert device.sync(vendor.repo).state == "installed"  # without an agent nobody can compare
+    assert device.shelf.roll_back("srcnn").version == "1.0.0"
+    assert device.sync(vendor.repo).state == "current"
+    assert device.shelf.active_id("srcnn") == ""
+    assert device.sync(vendor.repo, only="srcnn").state == "installed"
+
+
 def test_a_revoked_release_gives_way_to_the_one_before(vendor: Vendor, device: Gateway):
     first = vendor.add(packages.PUMP)
     device.sync(vendor.repo)

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from edgead.agent import uplink as uplink_module
-from edgead.agent.rollout import Update
 from edgead.agent.saving import Saving
 from edgead.agent.syncing import Delivered, Order, Said
+from edgead.agent.updates import Update
 from edgead.agent.uplink import Uplink
 from edgead.bridge.commands import Command
 from edgead.config import Config, parse

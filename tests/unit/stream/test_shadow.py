@@ -8,7 +8,7 @@ from edgead.errors import InvalidInput
 from edgead.package import open_package
 from edgead.records import Reading
 from edgead.stream import Engine, EngineSettings, GroupSettings, Outcome, SeriesSettings
-from edgead.stream.shadow import Counts, SeriesShadow, Unheard
+from edgead.stream.shadow import MOST_UNHEARD, Counts, SeriesShadow, Unheard
 from edgead.univariate import DetectorSettings, networks
 from edgead.univariate.srcnn import SrcnnDetector
 from tests import packages
@@ -195,6 +195,7 @@ def feed_one(engine: Engine, times: list[float], values: list[float]) -> None:
         now_ns = T0 + round(second * S)
         engine.feed([Reading("a", now_ns, value)], now_ns)
         engine.tick(now_ns)
+    engine.judge_unheard()
 
 
 def test_the_detector_beside_sees_what_the_series_judges_with_its_gaps_and_disorder(other):
@@ -220,6 +221,7 @@ def test_a_clock_that_was_set_back_is_no_gap_for_the_detector_beside(other):
     feed_one(engine, list(range(200)), noise(200))
     for second, value in enumerate(noise(100)):
         engine.feed([Reading("a", T0 - 5000 * S + second * S, value)], T0 + (300 + second) * S)
+    engine.judge_unheard()
     series, shadow = engine.series["a"], engine.series_shadows["a"]
     assert series.judged_ns < T0
     assert told(shadow.detector) == told(series.detector)
@@ -233,6 +235,20 @@ def test_readings_count_up_to_a_bound_and_from_when_the_network_has_a_say(other)
     assert 0 < engine.series_shadows["a"].counts.rows < 50
     feed_one(engine, list(range(130, 300)), noise(170))
     assert engine.series_shadows["a"].counts.rows == engine.series_shadows["a"].counts.rows_beside == 50
+
+
+def test_what_is_told_does_not_wait_for_the_detector_beside_and_what_waits_is_bounded(other):
+    engine = make_series(other)
+    feed_one(engine, list(range(200)), noise(200))
+    shadow = engine.series_shadows["a"]
+    rows = shadow.counts.rows
+    readings = [Reading("a", T0 + (200 + at) * S, value) for at, value in enumerate(noise(MOST_UNHEARD + 10))]
+    assert len(engine.feed(readings[:100], T0 + 300 * S).verdicts) == 100
+    assert shadow.counts.rows == rows
+    engine.feed(readings[100:], T0 + 2000 * S)
+    assert shadow.counts.rows > rows + 900  # more than may wait
+    engine.judge_unheard()
+    assert told(shadow.detector) == told(engine.series["a"].detector)
 
 
 def test_a_series_goes_on_with_the_detector_beside_it_and_its_late_readings_too(other):
