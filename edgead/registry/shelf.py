@@ -73,8 +73,15 @@ class Shelf(Registry):
             digest = hashlib.sha256(data).hexdigest()
             candidate = Candidate(name=name, version=manifest.version, id=identity, sha256=digest, note=note)
             write_notes(folder, replace(read_notes(folder), candidate=candidate))
+            if not active:
+                self._point(name, Pointer("", self._previous(name)))  # it may be damaged
             self._prune(folder, newest=active)
         return manifest
+
+    def _previous(self, name: str) -> str:
+        with suppress(ModelPackageError):
+            return self._pointer(name).previous
+        return ""
 
     def mend(self, data: bytes) -> AnyManifest:
         """Put a package in the place of its damaged self, the active one or the one that waits.

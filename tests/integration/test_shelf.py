@@ -241,6 +241,18 @@ def test_what_took_the_place_of_the_shipped_network_gives_it_back(shelf: Shelf) 
     assert shelf.roll_back("srcnn").version == "1.0.2"  # to and fro, as with any two packages
 
 
+def test_a_network_waits_beside_the_shipped_one_when_what_says_which_is_active_is_damaged(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    shelf.propose(packages.network(2))
+    shelf.accept("srcnn", N[2])
+    (tmp_path / "models" / "srcnn" / "active").write_bytes(b"{")
+    shelf.propose(packages.network(3))
+    assert [each.id for each in shelf.candidates()] == [N[3]]
+    shelf.accept("srcnn", N[3])
+    assert shelf.active_id("srcnn") == N[3]
+
+
 def test_progress_of_a_trial_is_whole_or_damaged_or_not_there(shelf: Shelf, tmp_path: Path) -> None:
     propose(shelf, 1, 2)
     assert shelf.progress("pump") is None
