@@ -50,8 +50,6 @@ class Pair(Protocol):
     ----------
     heard, unheard : Judge
     counts : Counts
-    planned : int
-        Rows that will have been judged in all when the comparison is over.
     reached : int
         Of the stated number of rows, how many there are.
     unit : str
@@ -64,8 +62,6 @@ class Pair(Protocol):
     def unheard(self) -> Judge: ...  # noqa: D102
     @property
     def counts(self) -> Counts: ...  # noqa: D102
-    @property
-    def planned(self) -> int: ...  # noqa: D102
     @property
     def reached(self) -> int: ...  # noqa: D102
     @property
@@ -100,8 +96,6 @@ class GroupPair:
         Of the groups.
     data : bytes
         Package of the second model.
-    rows : int
-        Of all groups together that are compared.
     earlier : dict of str to bytes
         `rest` of another process.
 
@@ -120,11 +114,9 @@ class GroupPair:
         name: str,
         ids: list[str],
         data: bytes,
-        rows: int,
         earlier: dict[str, bytes],
     ) -> None:
         self.unheard = Model(read_package(data))
-        self.planned = rows
         self._groups, self._engine = groups, engine
         self._name, self._ids = name, ids
         for group_id in ids:
@@ -239,11 +231,6 @@ class NetworkPair:
     def counts(self) -> Counts:
         """See `Pair`."""
         return sum((shadow.counts for shadow in self._shadows.values()), Counts())
-
-    @property
-    def planned(self) -> int:
-        """See `Pair`."""
-        return self._rows * max(len(self._live()), 1)
 
     @property
     def reached(self) -> int:

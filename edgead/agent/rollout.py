@@ -238,7 +238,8 @@ class Rollout:
             pair.end()
             raise
         self._runs[name] = _Run(name, pair, watch, False, candidate.version)
-        self._tell("offered", name, candidate.id, candidate.version, now_ns, reason=candidate.note)
+        if before is None:
+            self._tell("offered", name, candidate.id, candidate.version, now_ns, reason=candidate.note)
 
     def _begin_watch(self, name: str, watch: "Watch") -> None:
         """Have the package before the active one go on beside it; without it there is nothing to compare with."""
@@ -272,10 +273,10 @@ class Rollout:
         from edgead.agent.beside import GroupPair, NetworkPair
 
         data = self._shelf.read(name, identity) if identity else shipped(name)
-        rows, groups = self._config.uplink.shadow, self._groups_of(name)
+        groups = self._groups_of(name)
         if groups:
-            return GroupPair(self._groups, self._engine, name, groups, data, rows, earlier)
-        return NetworkPair(self._network, self._engine, data, rows, earlier)
+            return GroupPair(self._groups, self._engine, name, groups, data, earlier)
+        return NetworkPair(self._network, self._engine, data, self._config.uplink.shadow, earlier)
 
     def _earlier(self, name: str, watch: "Watch | None", *, active: bool) -> dict[str, bytes]:
         """How far a trial was when the last process wrote it down; nothing where that was of another one."""
@@ -318,7 +319,8 @@ class Rollout:
             self._activate(run, tally, now_ns)
 
     def _explosion(self, run: _Run, tally: Tally) -> str:
-        return tally.explosion(run.pair.planned, self._config.uplink.alarm_ratio, run.pair.unit)
+        uplink = self._config.uplink
+        return tally.explosion(uplink.shadow, uplink.alarm_ratio, run.pair.unit)
 
     def _activate(self, run: _Run, tally: Tally, now_ns: int) -> None:
         watch_ns = self._config.uplink.watch

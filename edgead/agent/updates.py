@@ -53,7 +53,17 @@ class Tally(msgspec.Struct, frozen=True):
     alarms_beside: int
 
     def explosion(self, planned: int, ratio: float, unit: str = "rows") -> str:
-        """Why a model has too many alarms for `planned` rows, in words; "" when it has not."""
+        """Why a model has too many alarms, in words; "" when it has not.
+
+        Parameters
+        ----------
+        planned : int
+            Rows that a comparison has, a share of which may be abnormal whatever the other says.
+        ratio : float
+            Alarms for each of the other.
+        unit : str
+            What rows are, for people.
+        """
         scale = self.rows / self.rows_beside if self.rows_beside else 1.0
         allowed = ratio * scale * self.alarms_beside + max(TOLERATED_ROWS, TOLERATED_SHARE * planned)
         if self.alarms <= allowed:
