@@ -21,7 +21,7 @@ def train_recipe(recipe: str, out: Path) -> None:
         If the recipe or its data cannot be used, or the extra train is missing.
     """
     from edgead.cli.options import progress
-    from edgead.cli.train import check_folder, epochs, now_iso
+    from edgead.cli.train import check_out, epochs, now_iso
 
     try:
         from edgead.training.univariate import count_series, read_recipe, train_univariate
@@ -30,14 +30,19 @@ def train_recipe(recipe: str, out: Path) -> None:
             raise
         raise InvalidInput(f"training needs {error.name}: pip install 'edgead[train]'") from None
     loaded = read_recipe(Path(recipe))
-    check_folder(out)
+    card = out.with_suffix(".md")
+    if card == out:
+        raise InvalidInput(
+            f"--out {out}: that is the name of the card beside the package, expected one of its own"
+        )
+    check_out(out)
+    check_out(card)
     with (
         progress("making rows of series", count_series(loaded)) as prepared,
         epochs(loaded.recipe.fit.epochs) as tell,
     ):
         trained = train_univariate(loaded, created=now_iso(), prepared=prepared, progress=tell)
     replace_file(out, trained.package, mode=0o644, owner_of_folder=False)
-    card = out.with_suffix(".md")
     replace_file(card, trained.card.encode(), mode=0o644, owner_of_folder=False)
     for line in _words(out, card, trained):
         click.echo(line)

@@ -4,7 +4,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -155,7 +157,7 @@ def _train(source: str, asked: Asked) -> None:
     run = _trainer()
     options = _options(asked)
     out = Path(asked.out)
-    check_folder(out)
+    check_out(out)
     table = _table(source, asked, options)
     strange = [name for name in options.units if name not in table.names]
     if strange:
@@ -188,12 +190,18 @@ def _options(asked: Asked) -> "Options":
     name = Path(asked.out).stem if asked.name is None else asked.name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
         raise InvalidInput(f"--name {name!r}: expected 1 to 64 of letters, digits, _ . -")
-    if not re.fullmatch(r"\d+\.\d+\.\d+", asked.version):
-        raise InvalidInput(f"--version {asked.version!r}: expected three numbers, as 1.2.0")
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){2}", asked.version):
+        raise InvalidInput(
+            f"--version {asked.version!r}: expected three numbers of at most 9 digits, as 1.2.0"
+        )
+    if not 0.0 < asked.budget <= 100.0:
+        raise InvalidInput(f"--budget {asked.budget:g}: expected above 0, at most 100 of 1000 rows")
     if asked.fill == "Fixed" and asked.padding is None:
         raise InvalidInput("--fill Fixed: --padding says with what", code="RequiredPaddingValue")
     if asked.fill != "Fixed" and asked.padding is not None:
         raise InvalidInput(f"--padding is for --fill Fixed, got {asked.fill}")
+    if asked.padding is not None and not isfinite(asked.padding):
+        raise InvalidInput(f"--padding {asked.padding}: expected a finite number")
     policy = AlignPolicy(asked.align, asked.fill, asked.padding or 0.0)  # type: ignore[arg-type]  # click chose
     return Options(
         name=name,
@@ -241,6 +249,11 @@ def _table(source: str, asked: Asked, options: "Options") -> "Table":
     table = align(found.columns, options.align)
     first, last = (iso(int(table.times_ns[at])) for at in (0, -1))
     click.echo(f"{source}: {len(table.rows)} rows of {len(table.names)} variables, {first} to {last}")
+    if len(table.rows) > 2 * max(state.count for state in table.states):
+        click.echo(
+            "note: the variables seldom share a time, so every reading is a row of its own with the others filled; "
+            "bring their times onto one grid where they were taken together"
+        )
     for state in table.states:
         if state.filled_ratio:
             click.echo(f"  {state.variable}: {100 * state.filled_ratio:.2g} % of the rows filled")
@@ -267,10 +280,20 @@ def _size(source: str) -> int:
     return sum(each.stat().st_size for each in files if each.is_file())
 
 
-def check_folder(out: Path) -> None:
-    """Refuse a place that cannot be written before an hour of training, not after it."""
+def check_out(out: Path) -> None:
+    """Refuse a place that cannot be written before an hour of training, not after it.
+
+    A package takes the place of what has its name, and that may be an older package, but never a device or folder.
+    """
     if not out.absolute().parent.is_dir():
         raise InvalidInput(f"--out {out}: there is no such folder")
+    if out.exists() and not out.is_file():
+        raise InvalidInput(f"--out {out}: expected a file, and it is something else")
+    try:
+        with TemporaryFile(dir=out.absolute().parent):
+            pass
+    except OSError as error:
+        raise InvalidInput(f"--out {out}: cannot be written there ({error.strerror})") from None
 
 
 def now_iso() -> str:

@@ -12,8 +12,10 @@ from edgead.multivariate.spec import AlignPolicy
 FloatArray = NDArray[np.float64]
 Times = NDArray[np.int64]
 
-#: Most rows of a variable (limit of the cloud service).
+#: Most rows of a variable, and of the table (limit of the cloud service).
 MAX_ROWS = 1_000_000
+#: A magnitude no sensor has; above it a reading is a hole, as it is for the engine.
+LARGEST_VALUE = 1e18
 
 
 class VariableState(msgspec.Struct, frozen=True):
@@ -61,7 +63,7 @@ def align(columns: Mapping[str, tuple[Times, FloatArray]], policy: AlignPolicy) 
     Parameters
     ----------
     columns : mapping of str to (times, values)
-        Times in nanoseconds, strictly rising; a value that is NaN is a hole.
+        Times in nanoseconds, strictly rising; a value that is NaN or above `LARGEST_VALUE` is a hole.
     policy : AlignPolicy
         Which rows, and how holes are filled.
 
@@ -81,6 +83,12 @@ def align(columns: Mapping[str, tuple[Times, FloatArray]], policy: AlignPolicy) 
     times = _joined([times for times, _ in known.values()], policy)
     if not len(times):
         raise InvalidInput("no time is common to all variables", code="MergeDataFailed")
+    if len(times) > MAX_ROWS:
+        raise InvalidInput(
+            f"{len(times)} rows at the times of all variables, at most {MAX_ROWS}: bring times that differ a little "
+            "onto one grid first, or align Inner",
+            code="TooManyData",
+        )
     rows = np.stack([_filled(times, *column, policy) for column in known.values()], axis=1)
     states = [_state(name, times, column[0]) for name, column in known.items()]
     return Table(
@@ -96,10 +104,10 @@ def _known(name: str, times: Times, values: FloatArray) -> tuple[Times, FloatArr
         raise InvalidInput(f"{name}: {len(times)} times and {len(values)} values", code="MergeDataFailed")
     if (np.diff(times) <= 0).any():
         raise InvalidInput(f"{name}: times must rise, each once", code="MergeDataFailed")
-    finite = np.isfinite(values)
-    if not finite.any():
+    known = np.abs(values) <= LARGEST_VALUE  # False for NaN
+    if not known.any():
         raise InvalidInput(f"{name}: no readings", code="NoData")
-    return times[finite], values[finite]
+    return times[known], values[known]
 
 
 def _joined(times: list[Times], policy: AlignPolicy) -> Times:

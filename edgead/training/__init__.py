@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from edgead._version import VERSION
 from edgead.errors import InvalidInput
 from edgead.multivariate import AlignPolicy, ModelSpec, Scaler, Scorer, Table, Thresholds, Variable
-from edgead.multivariate.spec import MAX_VARIABLES, MAX_WINDOW, MIN_WINDOW
+from edgead.multivariate.align import LARGEST_VALUE
+from edgead.multivariate.spec import MAX_NAME, MAX_VARIABLES, MAX_WINDOW, MIN_STEP_S, MIN_WINDOW
 from edgead.onnx import Session
 from edgead.package import SelfTest, Training, read_package, self_test, write_package
 from edgead.training import calibrate as calibration
@@ -28,6 +29,8 @@ __all__ = ["Options", "Trained", "train"]
 
 #: Fewest rows that can be learned from and calibrated on.
 MIN_ROWS = 120
+#: Share of a value that is rounding and not a measurement.
+ROUNDING = 1e-14
 PARITY_WINDOWS = 24
 
 
@@ -41,8 +44,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     window : int, 28..2880
     epochs : int, >= 0
         Most epochs of the correction; 0 leaves the linear forecast alone.
-    seed : int
-    budget : float, 0..0.1
+    seed : int, 0..2**63 - 1
+    budget : float, above 0, at most 0.1
         Share of normal rows that may alarm.
     align : AlignPolicy
         Told to the device.
@@ -50,6 +53,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         Units by variable.
     device : {"auto", "cpu", "cuda"}
         Where torch computes; auto: the GPU when there is one.
+
+    Raises
+    ------
+    InvalidInput
+        Names the option, the value and what was expected.
     """
 
     name: str
@@ -61,6 +69,19 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     align: AlignPolicy = AlignPolicy()
     units: dict[str, str] = {}
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not MIN_WINDOW <= self.window <= MAX_WINDOW:
+            raise InvalidInput(
+                f"window = {self.window}: expected {MIN_WINDOW} to {MAX_WINDOW}", code="InvalidSlidingWindow"
+            )
+        for name, good, expected in (
+            ("epochs", self.epochs >= 0, "0 or more"),
+            ("seed", 0 <= self.seed < 2**63, "0 to 2**63 - 1"),
+            ("budget", 0.0 < self.budget <= 0.1, "above 0, at most 0.1"),
+        ):
+            if not good:
+                raise InvalidInput(f"{name} = {getattr(self, name)!r}: expected {expected}")
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -84,9 +105,15 @@ class Trained(msgspec.Struct, frozen=True):
 
 
 def scaling(rows: NDArray[np.float64]) -> Scaler:
-    """Mean and standard deviation per variable; a constant one gets a thousandth of its value, at least 0.001."""
-    center, spread = rows.mean(0), rows.std(0)
-    scale = np.where(spread > 1e-8, spread, np.maximum(np.abs(center) * 1e-3, 1e-3))
+    """Mean and standard deviation per variable; a constant one gets a thousandth of its value, at least 0.001.
+
+    Constant is what differs in the last digits of a double at most, whatever the unit: amperes of a leak are small, and
+    the mean of a large constant is off by more than that.
+    """
+    low, high = rows.min(0), rows.max(0)
+    center, spread = np.clip(rows.mean(0), low, high), rows.std(0)
+    still = (low == high) | (spread <= ROUNDING * np.maximum(np.abs(low), np.abs(high)))
+    scale = np.where(still, np.maximum(np.abs(center) * 1e-3, 1e-3), spread)
     return Scaler(tuple(center.tolist()), tuple(scale.tolist()), network.CLIP)
 
 
@@ -103,10 +130,6 @@ def seen_window(rows: int, window: int) -> int:
 
 def _check(table: Table, options: Options) -> None:
     rows, variables = table.rows.shape
-    if not MIN_WINDOW <= options.window <= MAX_WINDOW:
-        raise InvalidInput(
-            f"window = {options.window}: expected {MIN_WINDOW} to {MAX_WINDOW}", code="InvalidSlidingWindow"
-        )
     if variables > MAX_VARIABLES:
         raise InvalidInput(f"{variables} variables: at most {MAX_VARIABLES}", code="DataExceedsLimit")
     needed = max(options.window + 1, MIN_ROWS)
@@ -114,18 +137,26 @@ def _check(table: Table, options: Options) -> None:
         raise InvalidInput(
             f"{rows} rows for a window of {options.window}: at least {needed} needed", code="NotEnoughInput"
         )
-    if not np.isfinite(table.rows).all():
-        raise InvalidInput("rows: expected finite values", code="MergeDataFailed")
-    if not 0.0 < options.budget <= 0.1 or options.epochs < 0:
+    if not (np.abs(table.rows) <= LARGEST_VALUE).all():
+        raise InvalidInput(f"rows: expected values of at most {LARGEST_VALUE:g}", code="MergeDataFailed")
+    for name in table.names:
+        if not 1 <= len(name) <= MAX_NAME:
+            raise InvalidInput(
+                f"variable {name[:40]!r}: a name of {len(name)} characters, expected 1 to {MAX_NAME}"
+            )
+    if step_s(table.times_ns) < MIN_STEP_S:
         raise InvalidInput(
-            f"budget = {options.budget!r}, epochs = {options.epochs!r}: expected 0 to 0.1, and 0 or more"
+            f"rows are {step_s(table.times_ns):g} s apart, at least {MIN_STEP_S:g} needed",
+            code="MergeDataFailed",
         )
 
 
-def _step_s(times_ns: NDArray[np.int64]) -> float:
-    """The most common step, seconds."""
-    steps, counts = np.unique(np.diff(times_ns), return_counts=True)
-    return float(steps[counts.argmax()]) / 1e9
+def step_s(times_ns: NDArray[np.int64]) -> float:
+    """The usual step, seconds: the one that every third row has, else (times that jitter) the median."""
+    found = np.diff(times_ns)
+    steps, counts = np.unique(found, return_counts=True)
+    usual = steps[counts.argmax()] if 3 * counts.max() >= len(found) else np.median(found)
+    return float(usual) / 1e9
 
 
 def _iso(time_ns: int) -> str:
@@ -192,7 +223,7 @@ def train(table: Table, options: Options, *, created: str, progress: Progress | 
             for name, column in zip(table.names, rows.T, strict=True)
         ),
         window=options.window,
-        step_s=_step_s(table.times_ns),
+        step_s=step_s(table.times_ns),
         align=options.align,
         scaler=scaler,
         thresholds=Thresholds(

@@ -65,14 +65,16 @@ class TorchOps:
     ----------
     device : str
         Where they lie: ``"cpu"``, ``"cuda"``.
+    kind : torch.dtype, optional
+        What numbers become; otherwise they stay what they are.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
-        self.device = device
+    def __init__(self, device: str = "cpu", kind: torch.dtype | None = None) -> None:
+        self.device, self._kind = device, kind
 
     def tensor(self, value: NDArray[Any]) -> torch.Tensor:
         """An array as a tensor on the device."""
-        return torch.as_tensor(np.ascontiguousarray(value)).to(self.device)
+        return torch.as_tensor(np.ascontiguousarray(value)).to(self.device, self._kind)
 
     def array(self, x: torch.Tensor) -> NDArray[Any]:
         """A tensor of the device as an array."""

@@ -20,6 +20,9 @@ from edgead.training.backends import TorchOps, deterministic
 FOLDS = 4
 #: The quantile of a part's normal values that counts 1.
 UNIT_QUANTILE = 0.995
+#: Least unit: of rows that repeat exactly a bank's part is the rounding of single precision (some 1e-7), which is
+#: another on each processor and must not count.
+UNIT_FLOOR = 1e-3
 CHUNK_ROWS = 4096
 Judge = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 #: The local part has its vote already; alone it alarms only so many times beyond its own edge.  Measured on the
@@ -219,6 +222,7 @@ def _calibrate(ops: TorchOps, layout: net.Layout, z: net.Array, settings: Settin
     held = _hold_back(ops, layout, z, settings)
     medians = np.median(held.parts, 0).astype(np.float32)
     units = (np.quantile(held.parts, UNIT_QUANTILE, axis=0) - medians + 1e-6).astype(np.float32)
+    units = np.maximum(units, np.float32(UNIT_FLOOR))
     caps = np.where(np.isin(net.PARTS, settings.parts), net.CAPS, 0.0).astype(np.float32)
     counted = np.clip((held.parts - medians) / units, 0.0, None)
     joined = (np.minimum(counted, caps) ** net.POWER).mean(1) ** (1.0 / net.POWER)

@@ -2,14 +2,18 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from edgead.errors import ModelPackageError
 from edgead.onnx import Session
+from edgead.package import OUTPUTS
 from edgead.training import network as net
 from edgead.training.backends import Node, OnnxOps, TorchOps
 
 #: Greatest difference between torch and onnxruntime, relative to values of the order of one.
 PARITY = 1e-4
+#: Or times what rounding costs torch, where that is more: the two round in other orders.
+ROUNDINGS = 4.0
 
 
 def to_onnx(constants: net.Constants, window: int) -> bytes:
@@ -51,20 +55,40 @@ def check_parity(model: bytes, constants: net.Constants, windows: net.Array) -> 
     Raises
     ------
     ModelPackageError
-        If it is above `PARITY`.
+        If it is above `PARITY` and above what single precision itself costs torch.
+
+    Notes
+    -----
+    Rows without noise (a simulation, a generator of sines) are forecast almost exactly, and their errors are rounding
+    in their leading digits already: there torch in single precision is as far from torch in double precision.
     """
-    session, worst = Session(model), 0.0
+    session, worst, allowed = Session(model), dict.fromkeys(OUTPUTS, 0.0), dict.fromkeys(OUTPUTS, PARITY)
     for window in windows:
-        with torch.no_grad():
-            z = torch.as_tensor(window[-constants.layout.window :])
-            out = net.judge(TorchOps(), constants, z)
-            change = net.correlation_change(TorchOps(), constants, z)
-        told = [out.joined, out.local, out.contributions.reshape(-1), change]
+        told, exact = (
+            _by_torch(ops, constants, window) for ops in (TorchOps(), TorchOps(kind=torch.float64))
+        )
         got = session.run(window)
-        for name, value in zip(("joined", "local", "contributions", "correlation_change"), told, strict=True):
-            expected = value.numpy().reshape(-1)
-            gap = np.abs(got[name] - expected) / (1.0 + np.abs(expected))
-            worst = max(worst, float(gap.max()))
-    if not worst <= PARITY:
-        raise ModelPackageError(f"the exported graph differs from torch by {worst:.2g}, allowed {PARITY:g}")
-    return worst
+        for name in OUTPUTS:
+            worst[name] = float(
+                np.max([worst[name], _gap(got[name], told[name])])
+            )  # what is no number stays so
+            allowed[name] = max(allowed[name], ROUNDINGS * _gap(told[name], exact[name]))
+    for name, gap in worst.items():
+        if not gap <= allowed[name]:
+            raise ModelPackageError(
+                f"the exported graph differs from torch by {gap:.2g} in {name}, allowed {allowed[name]:.2g}"
+            )
+    return max(worst.values())
+
+
+def _by_torch(ops: TorchOps, constants: net.Constants, window: net.Array) -> dict[str, NDArray[np.floating]]:
+    with torch.no_grad():
+        z = ops.tensor(window[-constants.layout.window :])
+        out = net.judge(ops, constants, z)
+        change = net.correlation_change(ops, constants, z)
+    told = (out.joined, out.local, out.contributions, change)
+    return {name: ops.array(value).reshape(-1) for name, value in zip(OUTPUTS, told, strict=True)}
+
+
+def _gap(got: NDArray[np.floating], expected: NDArray[np.floating]) -> float:
+    return float((np.abs(got - expected) / (1.0 + np.abs(expected))).max())

@@ -1,5 +1,6 @@
 """``edgead train`` from files to a package, and every way it refuses."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +109,16 @@ REFUSED = {
     "needless padding": (["--padding", "1"], "--padding is for --fill Fixed, got Linear"),
     "odd name": (["--name", "../pump"], "--name '../pump': expected"),
     "odd version": (["--version", "new"], "--version 'new': expected three numbers"),
-    "budget": (["--budget", "500"], "budget = 0.5"),
+    "budget": (["--budget", "500"], "--budget 500: expected above 0, at most 100 of 1000 rows"),
+    "no budget": (["--budget", "nan"], "--budget nan: expected above 0"),
+    "negative seed": (["--seed", "-1"], "seed = -1: expected 0 to 2**63 - 1"),
+    "endless seed": (["--seed", str(2**64)], f"seed = {2**64}: expected 0 to"),
+    "negative epochs": (["--epochs", "-1"], "epochs = -1: expected 0 or more"),
+    "padding that is no number": (
+        ["--fill", "Fixed", "--padding", "inf"],
+        "--padding inf: expected a finite",
+    ),
+    "endless version": (["--version", "1.2.99999999999"], "at most 9 digits"),
     "odd unit": (["--unit", "flow"], "--unit 'flow': expected NAME=UNIT"),
     "unit of none": (["--unit", "heat=K"], "--unit heat: no such variable, expected one of flow, "),
     "nothing there": (["--start", "1800000000"], "NoData: "),
@@ -126,6 +136,39 @@ def test_a_refusal_is_one_line_and_writes_nothing(
     assert reason in told
     assert len(told.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_where_no_package_can_be_is_refused_before_the_training(
+    normal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """A device (``--out /dev/null`` as root) or a pipe would be replaced by a file."""
+    os.mkfifo(tmp_path / "pipe.zip")
+    (tmp_path / "folder.zip").mkdir()
+    for out, reason in (
+        (tmp_path / "pipe.zip", "expected a file, and it is something else"),
+        (tmp_path / "folder.zip", "expected a file, and it is something else"),
+        (Path("/proc/pump.zip"), "cannot be written there"),
+        (tmp_path / "none" / "pump.zip", "there is no such folder"),
+    ):
+        assert call(["train", str(normal), "--out", str(out), *QUICK]) == 2
+        told = capsys.readouterr()
+        assert f"--out {out}: {reason}" in told.err
+        assert not told.out  # nothing was read yet
+    assert (tmp_path / "pipe.zip").is_fifo()
+
+
+def test_a_card_does_not_take_the_place_of_its_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    recipe = Path(__file__).parents[2] / "models" / "recipes" / "simulation.toml"
+    assert call(["train", "--univariate", str(recipe), "--out", str(tmp_path / "srcnn.md")]) == 2
+    assert "that is the name of the card beside the package" in capsys.readouterr().err
+
+
+def test_variables_that_share_no_times_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for shift, name in enumerate(("a", "b", "c")):
+        lines = [f"{1_700_000_000 + row + 0.2 * shift:.1f},{row % 7}" for row in range(150)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["timestamp,value", *lines]) + "\n")
+    assert call(["train", str(tmp_path), "--out", str(tmp_path / "x.zip"), *QUICK]) == 0
+    assert "note: the variables seldom share a time" in capsys.readouterr().out
 
 
 def test_more_variables_than_a_model_may_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -150,6 +193,7 @@ def test_a_package_that_fails_a_check_is_not_written(
     from edgead.training import export
 
     monkeypatch.setattr(export, "PARITY", 0.0)
+    monkeypatch.setattr(export, "ROUNDINGS", 0.0)
     (tmp_path / "pump.zip").write_bytes(b"the old one")
     assert call(["train", str(normal), "--out", str(tmp_path / "pump.zip"), *QUICK]) == 1
     assert "differs from torch" in capsys.readouterr().err

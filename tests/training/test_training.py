@@ -10,7 +10,7 @@ from edgead.multivariate import AlignPolicy, Scorer, Table, align
 from edgead.onnx import Session
 from edgead.package import read_package, self_test
 from edgead.simulate import PUMP, simulate
-from edgead.training import Options, network, scaled, scaling, train
+from edgead.training import Options, network, scaled, scaling, step_s, train
 from edgead.training.backends import TorchOps
 from edgead.training.calibrate import Settings, calibrate, judge_table, tail_threshold
 from edgead.training.export import check_parity, to_onnx
@@ -189,3 +189,55 @@ def test_a_broken_correlation_is_found_among_many_variables():
         broken.append(scores(table)[41:].max() >= 1.0)
     assert sum(broken) >= 20
     assert (scores(rows(10_000, 2)) >= 1.0).mean() <= 0.003
+
+
+def test_what_is_constant_does_not_depend_on_the_unit():
+    """Amperes of a leak are a measurement; the last digits of a large constant are none."""
+    noise = np.random.default_rng(0).standard_normal(1500)
+    rows = np.stack([1e-9 * noise, np.full(1500, 123456789.123), np.zeros(1500), 1e12 + noise], axis=1)
+    scaler = scaling(rows)
+    assert scaler.scale[0] == pytest.approx(1e-9, rel=0.1)
+    assert (scaler.center[1], scaler.scale[1]) == (123456789.123, pytest.approx(123456.789))
+    assert scaler.scale[2] == 1e-3
+    assert scaler.scale[3] == pytest.approx(1.0, rel=0.1)
+
+
+def test_times_that_jitter_have_the_usual_step_and_not_the_commonest():
+    rng, seconds = np.random.default_rng(3), np.arange(500) * 1000
+    jittered = np.sort(seconds + rng.integers(-300, 300, 500)) * 10**6
+    assert step_s(jittered) == pytest.approx(1.0, rel=0.05)
+    gaps = np.delete(seconds, rng.choice(500, 150, replace=False)) * 10**6
+    assert step_s(gaps) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"window": 27}, "window = 27: expected 28 to 2880"),
+        ({"seed": -1}, "seed = -1"),
+        ({"epochs": -1}, "epochs = -1: expected 0 or more"),
+        ({"budget": float("nan")}, "budget = nan: expected above 0"),
+    ],
+)
+def test_an_impossible_option_is_named(changed, reason):
+    with pytest.raises(InvalidInput, match=reason):
+        Options(**({"name": "pump"} | changed))
+
+
+def test_names_and_times_no_package_can_have_are_refused_before_the_training():
+    columns = dict(zip(TABLE.names, TABLE.rows.T, strict=True))
+    long = {"n" * 257 if name == "flow" else name: (TABLE.times_ns, x) for name, x in columns.items()}
+    with pytest.raises(InvalidInput, match="a name of 257 characters"):
+        train(align(long, AlignPolicy()), OPTIONS, created=NOW)
+    dense = {name: (np.arange(len(x), dtype=np.int64) + 1, x) for name, x in columns.items()}
+    with pytest.raises(InvalidInput, match="rows are 1e-09 s apart"):
+        train(align(dense, AlignPolicy()), OPTIONS, created=NOW)
+
+
+def test_rows_without_noise_train():
+    """Sines and squares of a generator: errors are rounding there, and two normal windows are equally near."""
+    at, times = np.arange(1200), 1_700_000_000_000_000_000 + np.arange(1200, dtype=np.int64) * 1_000_000_000
+    for columns in ((np.sin(at / 10), np.cos(at / 17)), (at // 10 % 2.0, at % 20.0)):
+        table = align({name: (times, x) for name, x in zip("ab", columns, strict=True)}, AlignPolicy())
+        found = train(table, OPTIONS, created=NOW)
+        self_test(read_package(found.package), Session(read_package(found.package).model))

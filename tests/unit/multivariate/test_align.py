@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -86,4 +88,19 @@ def test_more_rows_than_the_service_took_are_refused():
     many = np.arange(1_000_001, dtype=np.int64)
     with pytest.raises(InvalidInput) as refusal:
         align({"a": (many, many.astype(np.float64))}, AlignPolicy())
+    assert refusal.value.code == "TooManyData"
+
+
+def test_what_no_sensor_says_is_a_hole_as_it_is_on_the_device():
+    table = align({"a": column([0, 1, 2, 3], [0.0, 1e300, -np.inf, 3.0])}, AlignPolicy(mode="Inner"))
+    assert (table.times_ns // S).tolist() == [0, 3]
+    with pytest.raises(InvalidInput, match="a: no readings"):
+        align({"a": column([0, 1], [1.7e308, -1.7e308])}, AlignPolicy())
+
+
+def test_more_rows_than_a_table_may_have_are_refused_before_they_are_made(monkeypatch):
+    monkeypatch.setattr(sys.modules["edgead.multivariate.align"], "MAX_ROWS", 4)
+    align({"a": A, "b": A}, AlignPolicy())
+    with pytest.raises(InvalidInput, match="5 rows at the times of all variables, at most 4") as refusal:
+        align({"a": A, "b": B}, AlignPolicy())
     assert refusal.value.code == "TooManyData"
