@@ -171,6 +171,10 @@ typedef struct ead_fuse_facts {
  * Returns EAD_OK or EAD_E_RANGE (no such time, or another form). */
 int ead_svc_parse_time(const char *text, size_t length, int64_t *micros);
 
+/* The double nearest to digits / 10^places, of two as near the even one, as strtod would have it; digits
+ * below 10^18, places 0..18.  Neither settings of the processor nor a locale change it. */
+double ead_svc_decimal(uint64_t digits, unsigned places);
+
 /* Places of v[0..n-1] in ascending order, equal values in order of place; n >= 1.
  *   order, work   n places each */
 int ead_svc_order(const double *v, size_t n, uint32_t *order, uint32_t *work, size_t work_len);

@@ -13,36 +13,53 @@ cdef inline const char *_blank(const char *p, const char *end) noexcept nogil:
     return p
 
 
-cdef inline const char *_digits(const char *p, const char *end) noexcept nogil:
+cdef inline const char *_digits(const char *p, const char *end, uint64_t *digits) noexcept nogil:
+    """Past decimal digits, which are put behind those that were read before (modulo 2^64)."""
     while p < end and b"0" <= p[0] <= b"9":
+        digits[0] = 10 * digits[0] + <uint64_t> (p[0] - <char> b"0")
         p += 1
     return p
 
 
 cdef const char *_number(const char *p, const char *end, double *value) noexcept nogil:
-    """Past a number as JSON writes it, NULL if there is none; strtod alone would take hexadecimal and more."""
+    """Past a number as JSON writes it, NULL if there is none; strtod alone would take hexadecimal and more.
+
+    It reads what is long or has an exponent, and takes three times as long as whole numbers do for the rest.
+    """
     cdef const char *start = p
     cdef const char *whole
+    cdef const char *point
     cdef char *told
-    if p < end and p[0] == b"-":
+    cdef uint64_t digits = 0, unused = 0
+    cdef unsigned places = 0
+    cdef bint plain, negative = p < end and p[0] == b"-"
+    if negative:
         p += 1
     whole = p
-    p = _digits(p, end)
+    p = _digits(p, end, &digits)
     if p == whole or (whole[0] == b"0" and p - whole > 1):
         return NULL
     if p < end and p[0] == b".":
-        whole = p + 1
-        p = _digits(whole, end)
-        if p == whole:
+        point = p + 1
+        p = _digits(point, end, &digits)
+        if p == point:
             return NULL
+        places = <unsigned> (p - point)
+    plain = p - whole <= 18
     if p < end and (p[0] == b"e" or p[0] == b"E"):
+        plain = False
         p += 1
         if p < end and (p[0] == b"+" or p[0] == b"-"):
             p += 1
-        whole = p
-        p = _digits(p, end)
-        if p == whole:
+        point = p
+        p = _digits(p, end, &unused)
+        if p == point:
             return NULL
+    if plain:
+        value[0] = csrc.ead_svc_decimal(digits, places)
+        if negative and (digits or places):  # -0 is a whole number of JSON, and those have one zero
+            value[0] = -value[0]
+        return p
     value[0] = strtod(start, &told)
     return p if <const char *> told == p and isfinite(value[0]) else NULL
 

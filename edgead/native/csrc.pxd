@@ -263,6 +263,7 @@ cdef extern from "edgead.h" nogil:
     enum:
         EAD_SVC_MAX_LEN
     int ead_svc_parse_time(const char *text, size_t length, int64_t *micros)
+    double ead_svc_decimal(uint64_t digits, unsigned places)
     int ead_svc_order(const double *v, size_t n, uint32_t *order, uint32_t *work, size_t work_len)
     int ead_svc_median(const double *v, size_t n, double *median, double *mad, double *work, size_t work_len)
     size_t ead_svc_running_median_work_len(size_t n)

@@ -10,9 +10,11 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 
 from edgead.server.context import ServerContext
@@ -69,6 +71,10 @@ class Shield:
         self._buffered = 0
         self._used: dict[str, list[int]] = {}
         self._calls: OrderedDict[str, list[float]] = OrderedDict()
+        # what does not change while the server runs; a lookup of labels takes as long as counting
+        self._checks_origin = context.settings.on_this_host_only and not context.keys.needed
+        self._open = tuple(context.open_prefixes)
+        self._counters = lru_cache(maxsize=_REMEMBERED)(self._counters_of)
         context.measures.in_flight.set_function(lambda: self._context.in_flight)
         context.measures.buffered.set_function(lambda: self._buffered)
 
@@ -133,7 +139,7 @@ class Shield:
             self._check_rate(client or self._device(path, headers))
 
     def _client(self, path: str, headers: dict[bytes, bytes]) -> str:
-        if not path.startswith(GUARDED) or path.startswith(tuple(self._context.open_prefixes)):
+        if not path.startswith(GUARDED) or path.startswith(self._open):
             return ""
         client = client_now(self._context.keys, presented_key(headers))
         if client is None:
@@ -142,7 +148,7 @@ class Shield:
 
     def _device(self, path: str, headers: dict[bytes, bytes]) -> str:
         """Whose calls below the open prefixes are counted: a known key has a count of its own, strangers share one."""
-        if not path.startswith(tuple(self._context.open_prefixes)):
+        if not path.startswith(self._open):
             return ""
         key, keys = presented_key(headers), self._context.keys
         known = any(knows(key) for knows in self._context.device_keys)
@@ -150,11 +156,11 @@ class Shield:
 
     def _check_origin(self, headers: dict[bytes, bytes]) -> None:
         """Without keys a page of any site in a browser on this machine could call: refuse what it would send."""
-        if self._context.keys.needed or not self._settings.on_this_host_only:
+        if not self._checks_origin:
             return
         host = headers.get(b"host", b"localhost")
         origin = headers.get(b"origin", b"")
-        if not is_loopback(_host_name(host)):
+        if not _is_of_this_host(host):
             raise self._refused(
                 "host",
                 GatewayError(
@@ -226,8 +232,13 @@ class Shield:
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         endpoint = scope.get("endpoint")  # set by the route that matched
         operation = getattr(endpoint, "__name__", None) or ("files" if endpoint else "none")
-        self._context.measures.requests.labels(operation, str(status or 499)).inc()
-        self._context.measures.seconds.labels(operation).observe(seconds)
+        requests, times = self._counters(operation, status or 499)
+        requests.inc()
+        times.observe(seconds)
+
+    def _counters_of(self, operation: str, status: int) -> tuple[Counter, Histogram]:
+        measures = self._context.measures
+        return measures.requests.labels(operation, str(status)), measures.seconds.labels(operation)
 
 
 class ClientGone(Exception):
@@ -300,12 +311,20 @@ class _Answer:
             headers = message["headers"] = list(message.get("headers", ()))
             headers.append((b"apim-request-id", str(uuid.uuid4()).encode()))
             headers.append((b"x-content-type-options", b"nosniff"))
-            told = dict(self._scope["headers"])
-            if told.get(b"x-ms-return-client-request-id", b"").lower() == b"true":
-                request_id = told.get(b"x-ms-client-request-id", b"")
+            wanted = _header(self._scope, b"x-ms-return-client-request-id")
+            if wanted and wanted.lower() == b"true":
+                request_id = _header(self._scope, b"x-ms-client-request-id")
                 if _SAFE_ID.fullmatch(request_id):
                     headers.append((b"x-ms-client-request-id", request_id))
         await self._send(message)
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    """The last of this name, b"" where there is none."""
+    for each, value in reversed(scope["headers"]):
+        if each == name:
+            return bytes(value)
+    return b""
 
 
 def client_now(keys: Keys, key: str) -> str | None:
@@ -338,6 +357,12 @@ def presented_key(headers: dict[bytes, bytes]) -> str:
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         key = token.strip() if scheme.lower() == b"bearer" else b""
     return key.decode("latin-1")
+
+
+@lru_cache(maxsize=256)
+def _is_of_this_host(host: bytes) -> bool:
+    """Whether a Host header names this machine."""
+    return is_loopback(_host_name(host))
 
 
 def _host_name(host: bytes) -> str:

@@ -1,8 +1,10 @@
 """Trend of a series without a season, and the rough period that sets its smoothness."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgead.native import rfft, svc_running_median, svc_spline, svc_straight_ends
 from edgead.univariate.arrays import EPS, FloatArray
@@ -50,12 +52,11 @@ def rough_period(v: FloatArray) -> int:
     if middle > 1:
         broad = svc_straight_ends(broad, 2 * middle - 1)
     segment = min(2 * middle, n // 2)
-    periods, power = _bins(_welch(v - broad, segment), segment)
-    first = np.flatnonzero(periods >= middle)
-    last = np.flatnonzero(periods >= SHORTEST)
-    inside = slice(first[-1] if len(first) else 0, last[-1] + 1 if len(last) else 0)
-    periods, power = periods[inside], power[inside]
-    if not np.any(power > EPS):
+    bins = _bins(segment, middle)
+    power = np.maximum.reduceat(_welch(v - broad, segment)[1:], bins.starts)
+    power[bins.whole] = 0.0
+    periods, power = bins.periods, power[bins.inside]
+    if not len(power) or not power.max() > EPS:
         return middle
     strong = power >= STRONG * power.max()
     return round(float(np.dot(periods[strong], power[strong]) / power[strong].sum()))
@@ -84,11 +85,34 @@ def _hann(segment: int) -> tuple[FloatArray, float]:
     return window, float(2 / window.sum() ** 2)
 
 
-def _bins(power: FloatArray, segment: int) -> tuple[FloatArray, FloatArray]:
-    """Whole periods, descending, and the largest power of each; the whole segment's counts as none."""
-    period = np.rint(1 / (np.arange(1, len(power)) * (1 / segment)))
+class _Bins(NamedTuple):
+    """Which bins of a spectrum have the same whole period, in order of falling periods.
+
+    Attributes
+    ----------
+    starts : ndarray of int64
+        The first bin of each period, counted from bin 1.
+    whole : ndarray of bool
+        Periods of the whole segment, which count as none.
+    inside : slice
+        Periods from `SHORTEST` to the broad trend's.
+    periods : ndarray of float64
+        Those inside, in points.
+    """
+
+    starts: NDArray[np.int64]
+    whole: NDArray[np.bool_]
+    inside: slice
+    periods: FloatArray
+
+
+@lru_cache(maxsize=16)
+def _bins(segment: int, middle: int) -> _Bins:
+    """The bins 1..segment // 2 of a segment, for a broad trend over `middle` points."""
+    period = np.rint(1 / (np.arange(1, segment // 2 + 1) * (1 / segment)))
     starts = np.flatnonzero(np.concatenate(([True], period[1:] != period[:-1])))
-    largest = np.maximum.reduceat(power[1:], starts)
     period = period[starts]
-    largest[period == segment] = 0.0
-    return period, largest
+    first = np.flatnonzero(period >= middle)
+    last = np.flatnonzero(period >= SHORTEST)
+    inside = slice(first[-1] if len(first) else 0, last[-1] + 1 if len(last) else 0)
+    return _Bins(starts, period == segment, inside, period[inside])

@@ -60,6 +60,26 @@ def test_numbers_to_the_last_bit(values):
     assert read[0].tobytes() == np.array(values).tobytes()
 
 
+#: Up to eighteen digits are read by whole numbers: any, and those that lie half way between two doubles, or beside it.
+decimals = st.tuples(st.integers(0, 10**18 - 1), st.integers(0, 17)).map(lambda it: f"{it[0]}e-{it[1]}")
+halves = st.tuples(st.integers(2**52, 2**53 - 1), st.integers(0, 4), st.sampled_from([-1, 0, 0, 1])).map(
+    lambda it: f"{(2 * it[0] + 1) * 5 ** it[1] + it[2]}e-{it[1]}"
+)
+
+
+@given(st.lists(st.tuples(decimals | halves, st.booleans()), min_size=1, max_size=50))
+@example([("9007199254740993e-0", False), ("0e-5", True), ("999999999999999999e-17", True), ("1e-17", False)])
+def test_decimals_to_the_last_bit(numbers):
+    texts = []
+    for number, negative in numbers:
+        digits, places = number.split("e-")
+        whole = digits.zfill(int(places) + 1)
+        cut = len(whole) - int(places)
+        texts.append("-" * negative + whole[:cut] + ("." + whole[cut:] if cut < len(whole) else ""))
+    read = svc_read_json(("[" + ",".join(f'{{"value":{text}}}' for text in texts) + "]").encode(), False)
+    assert read[0].tobytes() == np.array([float(json.loads(text)) for text in texts]).tobytes()
+
+
 GOOD = json.dumps(
     {
         "series": [{"timestamp": f"2021-01-{day:02}T00:00:00Z", "value": day / 7} for day in range(1, 15)],
