@@ -79,9 +79,12 @@ cdef const char *_text(const char *p, const char *end, const char **start, size_
 
 
 cdef const char *_point(
-    const char *p, const char *end, bint timed, double *value, int64_t *micros
+    const char *p, const char *end, double *value, int64_t *micros, bint *timed
 ) noexcept nogil:
-    """Past ``{"timestamp": ..., "value": ...}`` in either order; NULL if it is anything else."""
+    """Past ``{"timestamp": ..., "value": ...}`` in either order; NULL if it is anything else.
+
+    `timed` is made false if there is no time, or one of an uncommon form.
+    """
     cdef const char *name
     cdef const char *text
     cdef size_t size, length
@@ -101,67 +104,73 @@ cdef const char *_point(
             has_value = True
         elif size == 9 and memcmp(name, b"timestamp", 9) == 0 and not has_time:
             p = _text(p, end, &text, &length)
-            if p != NULL and timed and csrc.ead_svc_parse_time(text, length, micros) != csrc.EAD_OK:
-                return NULL
-            has_time = True
+            has_time = p != NULL
+            if has_time and timed[0] and csrc.ead_svc_parse_time(text, length, micros) != csrc.EAD_OK:
+                timed[0] = False
         else:
             return NULL
         if p == NULL:
             return NULL
         p = _blank(p, end)
         if p < end and p[0] == b"}":
-            return p + 1 if has_value and (has_time or not timed) else NULL
+            timed[0] = timed[0] and has_time
+            return p + 1 if has_value else NULL
         if p >= end or p[0] != b",":
             return NULL
 
 
-cdef Py_ssize_t _points(
-    const char *p, const char *end, bint timed, double *values, int64_t *micros, Py_ssize_t most
+cdef const char *_points(
+    const char *p, const char *end, double *values, int64_t *micros, Py_ssize_t most, Py_ssize_t *n, bint *timed
 ) noexcept nogil:
-    """Number of points read, -1 if the text is not wholly of the usual form or has more than `most`."""
-    cdef Py_ssize_t n = 0
-    p = _blank(p, end)
+    """Past an array of points, NULL if it is not wholly of the usual form or has more than `most`."""
+    n[0] = 0
     if p >= end or p[0] != b"[":
-        return -1
-    while n < most:
-        p = _point(_blank(p + 1, end), end, timed, &values[n], &micros[n])
+        return NULL
+    while n[0] < most:
+        p = _point(_blank(p + 1, end), end, &values[n[0]], &micros[n[0]], timed)
         if p == NULL:
-            return -1
-        n += 1
+            return NULL
+        n[0] += 1
         p = _blank(p, end)
         if p < end and p[0] == b"]":
-            return n if _blank(p + 1, end) == end else -1
+            return p + 1
         if p >= end or p[0] != b",":
-            return -1
-    return -1
+            return NULL
+    return NULL
 
 
-def svc_read_json(text, bint timed):
-    """Values and times of the points in the text of a JSON array, if all are plain; without the interpreter's lock.
+def svc_read_json(text):
+    """The points of an array at the beginning of a text, if all are plain; without the interpreter's lock.
 
     Parameters
     ----------
     text : bytes-like
         Followed in memory by anything but a digit (the end of a whole JSON text will do).
-    timed : bool
-        Whether times are wanted.
 
     Returns
     -------
-    tuple of ndarray, or None
-        float64 values and int64 microseconds since 1970 UTC.  None unless the text is an array of 1 to
-        EAD_SVC_MAX_LEN objects with a finite number as ``value``, at most a ``timestamp`` of printable ASCII beside
-        it, and if wanted one in a common form of ISO 8601.
+    values : ndarray of float64, shape (n,)
+    micros : ndarray of int64, shape (n,), or None
+        Microseconds since 1970 UTC; None unless every point has a time in a common form of ISO 8601.
+    length : int
+        Of the array in the text.
+
+    None instead, unless the text begins with an array of 1 to EAD_SVC_MAX_LEN objects with a finite number as
+    ``value`` and at most a ``timestamp`` of printable ASCII beside it.
     """
     cdef const unsigned char[::1] whole = text
     if whole.shape[0] == 0:
         return None
     # the shortest point, {"value":1}, and its comma have 12 letters
     cdef Py_ssize_t n, most = min(csrc.EAD_SVC_MAX_LEN, whole.shape[0] // 11 + 1)
-    values, micros = np.empty(most), np.zeros(most, np.int64)
+    values, micros = np.empty(most), np.empty(most, np.int64)
     cdef double[::1] v = values
     cdef int64_t[::1] t = micros
     cdef const char *start = <const char *> &whole[0]
+    cdef const char *behind
+    cdef bint timed = True
     with nogil:
-        n = _points(start, start + whole.shape[0], timed, &v[0], &t[0], most)
-    return (values[:n].copy(), micros[:n].copy()) if n > 0 else None
+        behind = _points(start, start + whole.shape[0], &v[0], &t[0], most, &n, &timed)
+    if behind == NULL:
+        return None
+    return values[:n].copy(), micros[:n].copy() if timed else None, behind - start

@@ -56,8 +56,8 @@ def test_bodies_of_every_kind(series, granularity, indent):
 @example([5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, 0.1, 1e22, 9007199254740993.0] * 2)
 def test_numbers_to_the_last_bit(values):
     text = json.dumps([{"value": value} for value in values]).encode()
-    read = svc_read_json(text, False)
-    assert read[0].tobytes() == np.array(values).tobytes()
+    read = svc_read_json(text)
+    assert (read[0].tobytes(), read[1:]) == (np.array(values).tobytes(), (None, len(text)))
 
 
 #: Up to eighteen digits are read by whole numbers: any, and those that lie half way between two doubles, or beside it.
@@ -76,7 +76,7 @@ def test_decimals_to_the_last_bit(numbers):
         whole = digits.zfill(int(places) + 1)
         cut = len(whole) - int(places)
         texts.append("-" * negative + whole[:cut] + ("." + whole[cut:] if cut < len(whole) else ""))
-    read = svc_read_json(("[" + ",".join(f'{{"value":{text}}}' for text in texts) + "]").encode(), False)
+    read = svc_read_json(("[" + ",".join(f'{{"value":{text}}}' for text in texts) + "]").encode())
     assert read[0].tobytes() == np.array([float(json.loads(text)) for text in texts]).tobytes()
 
 
@@ -87,6 +87,38 @@ GOOD = json.dumps(
         "period": 0,
     }
 ).encode()
+
+
+POINTS = b'[{"timestamp":"2021-01-01T00:00:00Z","value":1.5}]'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"x":{"series":%b},"granularity":"none"}',
+        b'{"x":{"series":%b},"series":[{"value":2}]}',
+        b'{"series":%b,"series":[{"value":"7"}]}',
+        b'{"series":[{"value":"7"}],"series":%b}',
+        b'{"x":"series","series":%b}',
+        b'{"x":"\\"series\\":%b","series":1}',
+        b'{"x":"\\"series\\":[{}]","series":%b}',
+        b'[{"series":%b}]',
+        b'{"series":%b',
+        b'{"series":%b]}',
+        b'{"series":%b}}',
+        b'{"series":%b,}',
+        b'{"series":%b "granularity":"none"}',
+        b'"series":%b',
+        b'{"series" \n:\t%b , "granularity":"daily"}',
+        b'{"series":%b,"granularity":["daily"]}',
+        b'{"granularity":"daily","series":%b,"v\xff":1}',
+    ],
+)
+def test_where_the_points_stand(text: bytes):
+    for granularity in (b'"granularity":"none"', b'"granularity":"daily"'):
+        same(text.replace(b"%b", POINTS).replace(b'"granularity":"none"', granularity))
+        many = b"[" + b",".join([POINTS[1:-1]] * 12) + b"]"
+        same(text.replace(b"%b", many).replace(b'"granularity":"none"', granularity))
 
 
 @given(st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 4), st.binary(max_size=3)), max_size=4))
@@ -107,16 +139,16 @@ NO_NUMBERS = [
 
 @pytest.mark.parametrize("value", NO_NUMBERS)
 def test_what_is_no_number_of_json(value: str):
-    assert svc_read_json(f'[{{"value": {value}}}]'.encode(), False) is None
+    assert svc_read_json(f'[{{"value": {value}}}]'.encode()) is None
 
 
-NO_ARRAYS = """[ | [] | [{ | [{"value":1} | [{"value":1},] | [{"value":1}]x | null | [{"value":1] | [{"value":1,}]
+NO_ARRAYS = """[ | [] | [{ | [{"value":1} | [{"value":1},] | [null | [{"value":1] | [{"value":1,}]
  | [{"value":1,"value":2}] | [{"value"}] | ["value"] | {} | [{"value":1}{"value":1}] | [,{"value":1}]"""
 
 
 @pytest.mark.parametrize("text", ["", *NO_ARRAYS.split(" | ")])
 def test_what_is_no_array_of_points(text: str):
-    assert svc_read_json(text.encode(), False) is None
+    assert svc_read_json(text.encode()) is None
 
 
 def test_the_usual_forms_take_the_short_way():
@@ -124,7 +156,8 @@ def test_the_usual_forms_take_the_short_way():
     assert isinstance(
         rest.read_json(b'{"series": [{"value": 1}, { "value" : -2.5e3 } ]}')["series"], rest.ReadSeries
     )
-    assert svc_read_json(b'[{"value":1}]', True) is None  # a time is wanted
+    assert svc_read_json(b'[{"value":1}]x')[1:] == (None, 13)  # no time, and what follows is another's matter
+    assert svc_read_json(b'[{"value":1,"timestamp":"soon"}]')[1] is None
     for body in ([{"value": 1.5}] * 8640, [{"value": 1.5}] * 8641):
         text = json.dumps({"series": body}).encode()
         assert len(rest.read_json(text)["series"].values) == len(body)
