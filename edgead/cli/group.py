@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,7 +20,11 @@ from edgead.errors import InvalidInput, ModelPackageError
 from edgead.multivariate import Contributor, interpretation
 from edgead.onnx import Session
 from edgead.package import Manifest, ModelPackage, UnivariatePackage, read_package, self_test
-from edgead.recording.variables import read_variables
+from edgead.recording import Times, Values
+from edgead.recording.variables import longest_gaps, read_variables
+from edgead.stream.group import longest_hole_ns
+
+Columns = Mapping[str, tuple[Times, Values]]
 
 #: Causes of an event in the table.
 SHOWN = 3
@@ -71,7 +75,7 @@ def detect_group(path: str, asked: Asked) -> None:
     if not group.judged:
         rows = f"{len(group.times_ns)} rows and a window of {manifest.window}"
         raise InvalidInput(f"NotEnoughInput: {path}: {rows}", code="NotEnoughInput")
-    notes = [*found.notes, *_notes(manifest, group)]
+    notes = [*found.notes, *_notes(manifest, group), *_odd_values(manifest, found.columns)]
     forms = {"table": _print_table, "json": _print_json, "csv": _print_csv}
     if asked.form != "table":
         for note in notes:
@@ -122,6 +126,24 @@ def _notes(manifest: Manifest, group: JudgedGroup) -> Iterator[str]:
             yield f"{state.variable}: {100 * state.filled_ratio:.2g} % of the rows filled ({manifest.align.fill})"
 
 
+def _odd_values(manifest: Manifest, columns: Columns) -> Iterator[str]:
+    """Gaps at which a device begins anew, and values that come from another machine or in another unit."""
+    name, gaps = longest_gaps(columns, longest_hole_ns(manifest.step_s))
+    if gaps:
+        yield (
+            f"{name} has {gaps} gap{'s' * (gaps != 1)} that a device would not fill: it gathers a window of "
+            f"{manifest.window} rows anew after each, and here rows before and after are judged together"
+        )
+    for variable in manifest.variables:
+        low, high = variable.minimum, variable.maximum
+        usual = float(np.nanmedian(columns[variable.name][1]))
+        if low < high and not low - (high - low) <= usual <= high + (high - low):
+            unit = f" {variable.unit}" if variable.unit else ""
+            yield (
+                f"{variable.name} is usually {usual:g}, and was {low:g} to {high:g}{unit} in training: another unit?"
+            )
+
+
 def rows_of(group: JudgedGroup, manifest: Manifest, top: int | None) -> Iterator[Row]:
     """Every row; the first of them without a score."""
     model = f"{manifest.name}@{manifest.version}"
@@ -170,7 +192,7 @@ def _print_table(
     rate = 1000 * abnormal / len(group.judged)
     click.echo(
         f"{manifest.name}: {events}, {abnormal} abnormal of {len(group.judged)} judged rows "
-        f"({rate:.3g} per 1000; normal rows {1000 * manifest.thresholds.budget:g}), "
+        f"({rate:.4g} per 1000; normal rows {1000 * manifest.thresholds.budget:g}), "
         f"{group.learning} for the first window"
     )
 

@@ -61,6 +61,8 @@ def model(action: str, target: str | None, config_file: str | None) -> None:
     elif action in ("show", "verify"):
         for one in registry.packages() if target is None else [registry.find(target)]:
             _look(action, one.manifest.id, registry.read(one.manifest.name, one.manifest.id))
+        if target is None:
+            _refuse_damaged(registry)
     elif action == "activate":
         one = _waiting(registry, target)
         manifest = registry.activate(one.manifest.name, one.manifest.id)
@@ -131,14 +133,26 @@ def _name_of(registry: "Registry", target: str | None) -> str:
     return target if target in names else registry.find(target).manifest.name
 
 
+def _refuse_damaged(registry: "Registry") -> None:
+    """What was looked at is not all there is."""
+    from edgead.errors import ModelPackageError
+
+    for one in registry.damaged():
+        at_work = "the active package" if one.active else "package"
+        raise ModelPackageError(f"{one.name}: {at_work} {one.id} is damaged: {one.reason}; install it again")
+
+
 def _list(registry: "Registry") -> None:
-    found = registry.packages()
-    if not found:
+    found, damaged = registry.packages(), registry.damaged()
+    if not found and not damaged:
         click.echo("no models installed")
     for one in found:
         mark = "active   " if one.active else "installed"
         manifest = one.manifest
         click.echo(f"{mark}  {manifest.name} {manifest.version}  {manifest.id}  {_extent(manifest)}")
+    for broken in damaged:
+        mark = ", and is the active one" if broken.active else ""
+        click.echo(f"damaged    {broken.name}  {broken.id}{mark}: {broken.reason}")
 
 
 def _extent(manifest: "AnyManifest") -> str:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgead.durable import replace_file
 from edgead.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def train_recipe(recipe: str, out: Path) -> None:
         If the recipe or its data cannot be used, or the extra train is missing.
     """
     from edgead.cli.options import progress
-    from edgead.cli.train import check_out, epochs, now_iso
+    from edgead.cli.train import check_out, epochs, now_iso, write_out
 
     try:
         from edgead.training.univariate import count_series, read_recipe, train_univariate
@@ -42,8 +41,8 @@ def train_recipe(recipe: str, out: Path) -> None:
         epochs(loaded.recipe.fit.epochs) as tell,
     ):
         trained = train_univariate(loaded, created=now_iso(), prepared=prepared, progress=tell)
-    replace_file(out, trained.package, mode=0o644, owner_of_folder=False)
-    replace_file(card, trained.card.encode(), mode=0o644, owner_of_folder=False)
+    write_out(out, trained.package)
+    write_out(card, trained.card.encode())
     for line in _words(out, card, trained):
         click.echo(line)
 

@@ -13,7 +13,7 @@ import click
 
 from edgead.cli.options import DURATION, progress
 from edgead.durable import replace_file
-from edgead.errors import InvalidInput
+from edgead.errors import InvalidInput, ModelPackageError
 
 if TYPE_CHECKING:
     from edgead.multivariate import Table
@@ -165,7 +165,7 @@ def _train(source: str, asked: Asked) -> None:
     created = now_iso()
     with epochs(asked.epochs) as tell:
         trained = run(table, options, created=created, progress=tell)
-    replace_file(out, trained.package, mode=0o644, owner_of_folder=False)
+    write_out(out, trained.package)
     for line in _words(asked.out, trained):
         click.echo(line)
 
@@ -228,7 +228,9 @@ def _table(source: str, asked: Asked, options: "Options") -> "Table":
     """The aligned rows, and a few words about them."""
     from edgead.cli.results import iso
     from edgead.multivariate import align
-    from edgead.recording.variables import read_variables
+    from edgead.recording.variables import longest_gaps, read_variables
+    from edgead.stream.group import longest_hole_ns
+    from edgead.training import step_s
 
     start_ns, end_ns = _time("--start", asked.start), _time("--end", asked.end)
     if start_ns is not None and end_ns is not None and end_ns < start_ns:
@@ -247,6 +249,13 @@ def _table(source: str, asked: Asked, options: "Options") -> "Table":
     for note in found.notes:
         click.echo(f"note: {note}")
     table = align(found.columns, options.align)
+    if len(table.rows) > 1:
+        name, gaps = longest_gaps(found.columns, longest_hole_ns(step_s(table.times_ns)))
+        if gaps:
+            click.echo(
+                f"note: {name} has {gaps} gap{'s' * (gaps != 1)} that a device would not fill; "
+                "rows before and after are learned as one"
+            )
     first, last = (iso(int(table.times_ns[at])) for at in (0, -1))
     click.echo(f"{source}: {len(table.rows)} rows of {len(table.names)} variables, {first} to {last}")
     if len(table.rows) > 2 * max(state.count for state in table.states):
@@ -294,6 +303,20 @@ def check_out(out: Path) -> None:
             pass
     except OSError as error:
         raise InvalidInput(f"--out {out}: cannot be written there ({error.strerror})") from None
+
+
+def write_out(out: Path, data: bytes) -> None:
+    """Write a whole file or none.
+
+    Raises
+    ------
+    ModelPackageError
+        Names the file, and why it cannot be written.
+    """
+    try:
+        replace_file(out, data, mode=0o644, owner_of_folder=False)
+    except OSError as error:
+        raise ModelPackageError(f"{out}: cannot be written: {error.strerror}") from error
 
 
 def now_iso() -> str:

@@ -1,7 +1,7 @@
 """Variables of one machine on disk: one table, or a folder with a file for each (OneTable, MultiTable)."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -84,6 +84,16 @@ def read_variables(
         if not any(len(times) for times, _ in columns.values()):
             raise InvalidInput(f"{path}: no rows between start and end", code="NoData")
     return Variables(str(path), columns, notes)
+
+
+def longest_gaps(columns: Mapping[str, tuple[Times, Values]], longest_ns: int) -> tuple[str, int]:
+    """The variable with the most holes between readings that are longer than that, and how many it has."""
+    counts = {
+        name: int((np.diff(times[np.isfinite(values)]) > longest_ns).sum())
+        for name, (times, values) in columns.items()
+    }
+    name = max(counts, key=lambda each: counts[each])
+    return name, counts[name]
 
 
 def _expect_file(*paths: Path) -> None:

@@ -25,7 +25,7 @@ from edgead.registry.disk import make_folder, read_package_file, write_whole, wr
 from edgead.registry.trial import run_trial
 from edgead.shipped import shipped
 
-__all__ = ["KEPT", "Installed", "Registry", "read_package_file"]
+__all__ = ["KEPT", "Damaged", "Installed", "Registry", "read_package_file"]
 
 #: Packages kept of one model: the active one and the one before it (or a new one that waits).
 KEPT = 2
@@ -46,6 +46,24 @@ class Installed(msgspec.Struct, frozen=True):
     manifest: AnyManifest
     active: bool
     size: int
+
+
+class Damaged(msgspec.Struct, frozen=True):
+    """One package on the device that no model can be made of.
+
+    Attributes
+    ----------
+    name, id : str
+        Of its folder and its file.
+    active : bool
+    reason : str
+        In words.
+    """
+
+    name: str
+    id: str
+    active: bool
+    reason: str
 
 
 class Pointer(msgspec.Struct, frozen=True):
@@ -218,6 +236,19 @@ class Registry:
                 except ModelPackageError:
                     continue
                 found.append(Installed(manifest, path.stem == active, len(data)))
+        return found
+
+    def damaged(self) -> list[Damaged]:
+        """What `packages` leaves out, by name: files that cannot be read, and an active package that is gone."""
+        found = []
+        for name in self.names():
+            active = self.active_id(name)
+            paths = {path.stem for path in self._folder(name).glob("*.zip")} | ({active} if active else set())
+            for identity in sorted(paths):
+                try:
+                    named(open_package(self._bytes(name, identity)), name, identity)
+                except ModelPackageError as error:
+                    found.append(Damaged(name, identity, identity == active, str(error)))
         return found
 
     def names(self) -> list[str]:

@@ -17,6 +17,11 @@ VERSION = 2
 _NAN = float("nan")
 
 
+def longest_hole_ns(step_s: float) -> int:
+    """Longest hole of a variable that is filled where the settings leave it open: ten steps, at least a minute."""
+    return max(10 * round(step_s * SECOND_NS), 60 * SECOND_NS)
+
+
 class GroupJudgement(NamedTuple):
     """What a model says about one row.
 
@@ -153,7 +158,7 @@ class Group:
         self.model = model
         self.node = node
         self.series = tuple(settings.variables[variable] for variable in model.variables)
-        gap_ns = settings.max_gap_ns or max(10 * model.step_ns, 60 * SECOND_NS)
+        gap_ns = settings.max_gap_ns or longest_hole_ns(model.step_ns / SECOND_NS)
         self.join = Join(model.joining(gap_ns))
         self.episode = Episode()
         self.stale = False

@@ -1,5 +1,6 @@
 """``edgead train`` from files to a package, and every way it refuses."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -155,6 +156,26 @@ def test_a_place_where_no_package_can_be_is_refused_before_the_training(
         assert f"--out {out}: {reason}" in told.err
         assert not told.out  # nothing was read yet
     assert (tmp_path / "pipe.zip").is_fifo()
+
+
+def test_a_full_disk_is_told_with_the_file(
+    normal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert call(["train", str(normal), "--out", str(tmp_path / "pump.zip"), *QUICK]) == 1
+    assert f"{tmp_path}/pump.zip: cannot be written: No space left on device" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_gaps_that_no_device_fills_are_told(normal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    lines = normal.read_text().splitlines()
+    moved = [f"{int(line.split(',')[0]) + 600},{line.partition(',')[2]}" for line in lines[400:]]
+    (tmp_path / "gap.csv").write_text("\n".join([*lines[:400], *moved]) + "\n")
+    assert call(["train", str(tmp_path / "gap.csv"), "--out", str(tmp_path / "x.zip"), *QUICK]) == 0
+    assert "note: flow has 1 gap that a device would not fill" in capsys.readouterr().out
 
 
 def test_a_card_does_not_take_the_place_of_its_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

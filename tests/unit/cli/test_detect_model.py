@@ -187,3 +187,21 @@ def test_a_plot_of_many_variables_shows_those_that_matter(tmp_path: Path):
     times = np.arange(50, dtype=np.int64) * 10**9
     draw_group(str(tmp_path / "p.svg"), "many", names, times, np.linspace(0, 40, 50), shares)
     assert "the greatest 40 of 120 variables" in (tmp_path / "p.svg").read_text()
+
+
+def test_gaps_and_another_unit_are_told(edgead, tmp_path: Path, model: Path):
+    lines = write_table(tmp_path / "odd.csv", NAMES).read_text().splitlines()
+    cells = [line.split(",") for line in lines]
+    for row, line in enumerate(cells[1:]):
+        line[0] = str(int(line[0]) + (row >= 200) * 3_600_000)
+        line[1] = str(1000 * float(line[1]))
+    (tmp_path / "odd.csv").write_text("\n".join(",".join(line) for line in cells) + "\n")
+    ran = edgead("detect", tmp_path / "odd.csv", "--model", model)
+    assert ran.code == 0
+    assert (
+        "note: flow has 1 gap that a device would not fill: it gathers a window of 300 rows anew" in ran.out
+    )
+    unusual = [line for line in ran.out.splitlines() if line.endswith("in training: another unit?")]
+    assert len(unusual) == 1
+    assert unusual[0].startswith("note: flow is usually 4")
+    assert "121 abnormal of 121 judged rows (1000 per 1000;" in ran.out

@@ -115,3 +115,24 @@ def test_the_first_is_active_and_keys_may_be_short_or_left_out(edgead, config, t
     assert edgead("model", "activate", "pump", "-c", config).out.startswith("active: pump 1.0.2")
     assert "pump 1.0.2" in edgead("model", "show", "pump", "-c", config).out
     assert edgead("model", "verify", "-c", config).out.count(": ok, pump 1.0.") == 2
+
+
+def test_a_damaged_package_on_the_device_is_told(edgead, config, pump, tmp_path):
+    edgead("model", "install", pump, "-c", config)
+    folder = tmp_path / "state" / "models" / "pump"
+    assert edgead("model", "verify", "-c", config).code == 0
+    (folder / f"{PUMP.id}.zip").write_bytes(packages.PUMP[:-100])
+    assert (
+        f"damaged    pump  {PUMP.id}, and is the active one: not a"
+        in edgead("model", "list", "-c", config).out
+    )
+    ran = edgead("model", "verify", "-c", config)
+    assert ran.code == 1
+    assert f"pump: the active package {PUMP.id} is damaged: not a readable zip" in ran.err
+    (folder / f"{PUMP.id}.zip").unlink()
+    assert (
+        f"{PUMP.id} is damaged: pump: package {PUMP.id} is not installed"
+        in edgead("model", "verify", "-c", config).err
+    )
+    edgead("model", "install", pump, "-c", config)
+    assert edgead("model", "verify", "-c", config).code == 0
