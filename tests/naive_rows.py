@@ -173,12 +173,48 @@ class Bank:
         return told
 
 
+#: Edges of the histograms' bins from 0.5 on, four an octave.
+LOUDNESSES = [2.0 ** (k // 4 - 1) * (1 + k % 4 / 4) for k in range(48)]
+
+
+class Governor:
+    """What of a detector's events is told: of each loudness, those that would have opened there, fading."""
+
+    def __init__(self, sensitivity):
+        self.memory = 1000.0 * 10 ** ((90 - sensitivity) / 20)
+        self.events, self.reached = [0.0] * 48, [0] * 48
+        self.told_from, self.told_at = 0.0, 0
+
+    def least(self, now):
+        """The least loudness that is told."""
+        if now - self.told_at <= 8:
+            return self.told_from
+        many = [k for k, count in enumerate(self.events) if count >= 4.5]
+        return LOUDNESSES[min(many[-1] + 1, 47)] if many else 0.0
+
+    def tells(self, now, flag, loudness):
+        """Whether a reading that is flagged is told; counts it, flagged or not."""
+        self.events = [count * (1 - 1 / self.memory) for count in self.events]
+        if flag:
+            self.told_from = self.least(now)
+            flag = loudness >= self.told_from
+            if flag:
+                self.told_at = now
+        for k, edge in enumerate(LOUDNESSES):
+            if loudness >= edge:
+                if now - self.reached[k] > 8:
+                    self.events[k] = min(self.events[k] + 1, 7.0)
+                self.reached[k] = now
+        return flag
+
+
 class Fusion:
-    """`edgead.native.Fusion` in double precision: `judge` gives the score and the network's part."""
+    """`edgead.native.Fusion` in double precision: `judge` gives the score, whether it is told, the network's part."""
 
     def __init__(self, patches, sensitivity=90):
         self.bank, self.sensitivity = Bank(patches), sensitivity
         self.odds, self.distances = Known(), Known()
+        self.governor = Governor(sensitivity)
         self.seen = self.repeat = self.strange = 0
 
     def limit(self, sensitivity):
@@ -193,6 +229,8 @@ class Fusion:
         odds = familiarity * math.log1p(math.exp(min(max(log_odds + 7.0, -30.0), 30.0)))
         limit, usual = self.limit(self.sensitivity), self.limit(90)
         score = base if learning or not limit else max(base, odds / limit)
+        loudness = max(score90, odds / usual if usual else 0.0)
+        told = not learning and self.governor.tells(self.seen, score >= 1, loudness)
         alarm = not learning and (score90 >= 1 or (usual > 0 and odds >= usual))
         strange = alarm or (self.bank.reach > 0 and distance > 4 * self.bank.reach)
         self.strange = min(self.strange + 1, 1000) if strange else 0
@@ -206,4 +244,4 @@ class Fusion:
             if self.seen % 16 == 15 and tail.views:
                 tail.fit()
         self.seen += 1
-        return score, odds - 7.0, familiarity
+        return score, told, odds - 7.0, familiarity

@@ -144,6 +144,7 @@ typedef struct ead_fuse_facts {
     ead_wide familiarity;     /* 0.8..1: factor on the shifted log-odds, less for patches met before */
     ead_wide distance;        /* to the nearest patch; negative = the memory is still empty */
     ead_wide strangeness;     /* that over its limit; 0 = too little is known */
+    ead_wide told_from;       /* score at sensitivity 90 below which nothing is told now; 0 = all is */
     uint32_t patches;         /* in memory */
     int network;              /* 1 = the network set the score */
 } ead_fuse_facts;
@@ -611,11 +612,13 @@ size_t ead_bank_count(const ead_bank *state);
 /* ---------------------------------------------------------------- the network's part in a verdict */
 
 /* Joins a network's answer with what ead_rows_judge said: its log-odds count by the tail of their own past,
- * and less for patches that the series has shown before.  One lent block without pointers. */
+ * and less for patches that the series has shown before.  Then a governor: where there were more than five
+ * events in the time in which the sensitivity expects one, only the louder ones are anomalies; scores stay.
+ * One lent block without pointers. */
 typedef struct ead_fuse ead_fuse;
 
 /* Bytes of a state, 0 if length or patches are out of range for ead_bank_size: those of the memory, and some
- * 1100 in float. */
+ * 1700 in float. */
 size_t ead_fuse_size(size_t length, size_t patches);
 
 /* Makes an empty state in the lent block.

@@ -1,12 +1,13 @@
 /* The network's part in a verdict: its log-odds against the tail of their own past, a memory of patches that
- * makes the familiar count less, and the louder of the two voices.  SPDX-License-Identifier: Apache-2.0
+ * makes the familiar count less, the louder of the two voices, and a governor of what is told.
+ * SPDX-License-Identifier: Apache-2.0
  *
  * docs/algorithms.md says where each constant comes from. */
 #include "ead_spectral.h"
 #include "ead_tail.h"
 
 #define STATE_MAGIC EAD_MAGIC('F' << 8 | 'S')
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 
 #define ODDS_SHIFT 7.0                   /* log-odds from -7 up are told apart; what is below is calm */
 #define ODDS_MAX 30.0                    /* log-odds are cut there */
@@ -16,20 +17,29 @@
 #define FAMILIAR_TO 0.7    /* share of the limit of distances from which a patch is new: the factor is 1 */
 #define STRANGE 4.0        /* times the reach of the memory, from where a patch is not taken for normal */
 #define STRANGE_LASTS 1000 /* unless it goes on for so many readings */
+#define ONE_EVENT 1000.0   /* readings in which the budget of sensitivity 90 allows one event */
+#define TOLD_MOST 5.0      /* events told in the time of one; then the loudest alone */
+#define COUNTED_MOST 7.0   /* events counted: 0.44 of that time without any makes room again */
+#define LOUDNESSES 48      /* bins of ead_tail.h, from a loudness of 0.5 on: twelve octaves */
+#define LOUDNESS_FIRST 21
 
 struct numbers {
     ead_wide odds, limit; /* of the newest reading, shifted, and what it was compared with */
     ead_wide distance, strangeness, familiarity;
-    struct tail tails[2]; /* of the log-odds, of the distances */
+    struct tail tails[2];        /* of the log-odds, of the distances */
+    ead_wide events[LOUDNESSES]; /* that would have opened at a loudness, fading */
+    ead_wide told_from;          /* loudness from which the last decision told */
 };
 enum part { ODDS, DISTANCE };
 
 struct ead_fuse {
     uint32_t magic, version, wide_size, length, patches;
-    uint32_t known[2]; /* readings in each histogram */
-    uint32_t repeat;   /* readings until an alarm counts as a new event */
-    uint32_t strange;  /* readings that have not been normal, in a row, up to STRANGE_LASTS */
-    uint32_t network;  /* 1 = the network set the last score */
+    uint32_t known[2];            /* readings in each histogram */
+    uint32_t repeat;              /* readings until an alarm counts as a new event */
+    uint32_t strange;             /* readings that have not been normal, in a row, up to STRANGE_LASTS */
+    uint32_t network;             /* 1 = the network set the last score */
+    uint32_t reached[LOUDNESSES]; /* reading (modulo 2^32) that last reached a loudness */
+    uint32_t untold;              /* readings since the last that was told, up to REPEAT_GAP + 1 */
     uint64_t seen;
     ead_spectral_settings settings;
     struct numbers x;
@@ -148,6 +158,67 @@ static void speak(const ead_fuse *state, const ead_row_facts *row, ead_wide scor
     ead_i_decide(&state->settings, row->value, out);
 }
 
+/* ---- the governor ---- */
+
+/* Loudness is the score by the limits of sensitivity 90.  Of every loudness it is counted how many events
+ * there would have been had it been the limit, told or not, in the time in which the sensitivity expects one.
+ */
+static void fade_events(ead_fuse *state)
+{
+    ead_wide rows = (ead_wide)ONE_EVENT *
+                    exponential((ead_wide)LOG_RISK_SLOPE * (ead_wide)(90 - state->settings.sensitivity));
+    for (int at = 0; at < LOUDNESSES; at++)
+        state->x.events[at] *= 1 - 1 / rows;
+}
+
+static void count_events(ead_fuse *state, ead_wide loudness)
+{
+    uint32_t now = (uint32_t)state->seen;
+    int top = bin_of(loudness) - LOUDNESS_FIRST;
+    for (int at = 0; at < LOUDNESSES && at <= top; at++) {
+        if (now - state->reached[at] > REPEAT_GAP)
+            state->x.events[at] = smaller(state->x.events[at] + 1, (ead_wide)COUNTED_MOST);
+        state->reached[at] = now;
+    }
+}
+
+/* The least loudness that fewer events had than are told; 0 = there were not so many of any. */
+static ead_wide told_from(const ead_fuse *state)
+{
+    int at = LOUDNESSES;
+    if (state->untold <= REPEAT_GAP) /* an event that was opened may go on */
+        return state->x.told_from;
+    while (at > 0 && state->x.events[at - 1] < (ead_wide)(TOLD_MOST - 0.5))
+        at--;
+    return at == 0 ? 0 : edge(LOUDNESS_FIRST + (at < LOUDNESSES ? at : LOUDNESSES - 1));
+}
+
+/* Whether the gates would let a reading pass, whatever its score. */
+static int passes_gates(const ead_fuse *state, ead_wide value, const ead_verdict *told)
+{
+    ead_verdict loud = *told;
+    loud.score = 1;
+    ead_i_decide(&state->settings, value, &loud);
+    return loud.is_anomaly;
+}
+
+/* Takes back an anomaly that is less loud than what the budget leaves room for; its score and band stay. */
+static void govern(ead_fuse *state, ead_wide value, ead_wide loudness, ead_verdict *out)
+{
+    fade_events(state);
+    state->untold += state->untold <= REPEAT_GAP;
+    if (out->is_anomaly) {
+        state->x.told_from = told_from(state);
+        out->is_anomaly = loudness >= state->x.told_from;
+        if (out->is_anomaly)
+            state->untold = 0;
+        else
+            out->severity = 0;
+    }
+    if (passes_gates(state, value, out))
+        count_events(state, loudness);
+}
+
 int ead_fuse_judge(ead_fuse *state, const ead_row_facts *row, float log_odds, const float *embedding,
                    ead_verdict *out)
 {
@@ -168,6 +239,8 @@ int ead_fuse_judge(ead_fuse *state, const ead_row_facts *row, float log_odds, co
     state->network = !row->learning && score > out->score;
     if (state->network)
         speak(state, row, score, out);
+    if (!row->learning)
+        govern(state, row->value, larger(row->score, usual > 0 ? x->odds / usual : 0), out);
     int alarm = !row->learning && (row->score >= 1 || (usual > 0 && x->odds >= usual));
     remember_patch(state, alarm, embedding);
     learn(state, alarm);
@@ -184,6 +257,7 @@ int ead_fuse_explain(const ead_fuse *state, ead_fuse_facts *out)
                             x->familiarity,
                             x->distance,
                             larger(x->strangeness, 0),
+                            told_from(state),
                             (uint32_t)ead_bank_count(bank_of(state)),
                             (int)state->network};
     return EAD_OK;

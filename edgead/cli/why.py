@@ -29,6 +29,7 @@ GATES = {
     "direction": "the deviation is on the side that `direction` leaves out",
     "min_abs": "the deviation is below `min_abs`",
     "min_rel": "the deviation is below `min_rel` of the expected value",
+    "budget": "this series had five times the events that its sensitivity stands for, and it is not of the loudest",
 }
 
 

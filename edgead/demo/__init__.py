@@ -39,7 +39,7 @@ SHOW_EVERY_S = 0.25
 COPIES, QUIET_ROWS, FAULT_ROWS = 2, 1500, 1000
 ROWS = QUIET_ROWS + FAULT_ROWS
 
-WINDOW, SENSITIVITY = 480, 92
+WINDOW, SENSITIVITY = 480, 90
 #: See `scoring`: ten readings and half a minute of plant time.
 GRACE_NS, SETTLING_NS = 10 * 10**9, 30 * 10**9
 

@@ -93,7 +93,7 @@ cdef class Fusion:
         dict of str to float
             ``network``: 1 where it set the score; ``log_odds`` after the memory's discount, ``log_odds_bound``,
             ``familiarity`` (0.8..1, less for patches met before), ``patch_distance``, ``strangeness`` (that over its
-            limit), ``patches``.
+            limit), ``patches``, ``told_from`` (score at sensitivity 90 below which nothing is told now; 0 = all is).
         """
         cdef csrc.ead_fuse_facts facts
         if self.single:
@@ -102,7 +102,7 @@ cdef class Fusion:
             check_status(csrc.ead_fuse_explain(self.pointer(), &facts))
         return dict(network=float(facts.network), log_odds=facts.log_odds, log_odds_bound=facts.limit,
                     familiarity=facts.familiarity, patch_distance=facts.distance, strangeness=facts.strangeness,
-                    patches=float(facts.patches))
+                    told_from=facts.told_from, patches=float(facts.patches))
 
     def dump(self):
         """The whole state as bytes, for `load`."""

@@ -191,6 +191,7 @@ cdef extern from "edgead_f32.h" nogil:
         ead_wide familiarity
         ead_wide distance
         ead_wide strangeness
+        ead_wide told_from
         uint32_t patches
         int network
 

@@ -181,7 +181,7 @@ def _explanation(
 
 
 def _held_back_by(verdict: Verdict, settings: SeriesSettings) -> str:
-    """The gate that kept a value outside the band from being an anomaly."""
+    """The gate that kept a value outside the band from being an anomaly, or ``budget``: louder ones used it up."""
     judging = settings.judging
     if verdict.is_anomaly or verdict.score < 1.0:
         return ""
@@ -190,4 +190,6 @@ def _held_back_by(verdict: Verdict, settings: SeriesSettings) -> str:
     deviation = verdict.value - verdict.expected
     if (judging.direction == "above" and deviation < 0) or (judging.direction == "below" and deviation > 0):
         return "direction"
-    return "min_abs" if abs(deviation) < judging.min_abs else "min_rel"
+    if abs(deviation) < judging.min_abs:
+        return "min_abs"
+    return "min_rel" if abs(deviation) < judging.min_rel * abs(verdict.expected) else "budget"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgead.univariate.streaming import DetectorSettings, Judgement
 
 _HEAD = struct.Struct("<8s8sIII")
-_MAGIC = b"EADCNN03"
+_MAGIC = b"EADCNN04"
 
 #: Patches that a series remembers: with more of them nothing got better on the recordings.
 PATCHES = 128

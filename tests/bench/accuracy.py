@@ -68,11 +68,13 @@ def _parts(
     from srcnn_parts import voices
 
     _imported("evaluate")
-    scores = np.zeros(len(test))
+    scores, flags = np.zeros(len(test)), np.zeros(len(test), np.bool_)
     for column in np.concatenate([train, test]).T:
-        found = getattr(voices(column, seconds, kind, DATA), voice)
+        heard = voices(column, seconds, kind, DATA)
+        found = getattr(heard, voice)
         scores = np.maximum(scores, found[len(train) :])
-    return scores, scores >= 1.0
+        flags |= (heard.told if voice == "all" else found >= 1.0)[len(train) :]
+    return scores, flags
 
 
 def srcnn(train: Array, test: Array, sampling_seconds: float) -> tuple[Array, NDArray[np.bool_]]:

@@ -34,13 +34,14 @@ SHIFT, LIMIT = 7.0, 5.0
 
 
 class Voices(NamedTuple):
-    """Scores of a column, 1.0 = edge of normal; float32, shape (rows,) each."""
+    """Scores of a column, 1.0 = edge of normal; float32, shape (rows,) each.  And what of the joint verdict is told."""
 
     saliency: NDArray[np.float32]
     core: NDArray[np.float32]
     network: NDArray[np.float32]
     memory: NDArray[np.float32]
     all: NDArray[np.float32]
+    told: NDArray[np.bool_]
 
 
 def _trained(recipe: Path, without: tuple[str, ...] = ()) -> Network:
@@ -100,7 +101,7 @@ def _judged(column: bytes, rows_per_day: int, network: Network) -> Voices:
     core = RowHistory(settings.window, rows_per_day=day_of(rows_per_day), length=length)
     fusion = Fusion(network.embedding, PATCHES)
     histories = np.empty((TOGETHER, *network.shape), np.float32)
-    out = Voices(*np.zeros((5, len(values)), np.float32))
+    out = Voices(*np.zeros((5, len(values)), np.float32), told=np.zeros(len(values), np.bool_))
     salient = ROW_CHANNELS.index("salient")
     for first in range(0, len(values), TOGETHER):
         part = values[first : first + TOGETHER].tolist()
@@ -108,7 +109,8 @@ def _judged(column: bytes, rows_per_day: int, network: Network) -> Voices:
         odds, embeddings = network.judge(histories[: len(part)])
         for at, row in enumerate(facts):
             place = first + at
-            out.all[place] = fusion.judge(row, odds[at], embeddings[at])[0]
+            joint = fusion.judge(row, odds[at], embeddings[at])
+            out.all[place], out.told[place] = joint[0], joint[5]
             out.core[place] = row[0]
             if not row[9]:
                 out.saliency[place] = np.expm1(abs(histories[at, salient, -1]))

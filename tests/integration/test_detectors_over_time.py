@@ -91,6 +91,21 @@ def test_anomalies_that_come_slowly_closer_poison_nothing(detector: str):
     assert found(opened, 15_000)
 
 
+@pytest.mark.parametrize("detector", ["srcnn", "default"])
+def test_a_series_of_bursts_is_told_five_times_its_budget_and_still_of_what_is_no_burst(detector: str):
+    """A burst every hundred readings, of sizes without a limit; then a minute of zeros, and a step that stays."""
+    values, rng = normal(16_000, 0), np.random.default_rng(0)
+    for at in np.flatnonzero(rng.random(15_000) < 0.01).tolist():
+        if at > 3000:
+            values[at : at + int(rng.integers(1, 6))] += 8.0 + 20.0 * rng.pareto(1.2)
+    values[15_000:15_060] = 0.0
+    values[15_200:] += 400.0
+    opened, _ = life(values, detector)
+    assert sum(3000 < row < 15_000 for row in opened) <= 60
+    assert found(opened, 15_000)
+    assert found(opened, 15_200)
+
+
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_relearn_forgets_what_was_learned_and_learns_it_again(detector: str):
     values = normal(3000, 5)

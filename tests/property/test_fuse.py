@@ -54,8 +54,10 @@ def test_the_verdict_equals_its_twin(seed: int, sensitivity: int):
         Fusion(LENGTH, 16, sensitivity=sensitivity, single=False),
     )
     for row, z, embedding in zip(facts(seed, 500), odds.tolist(), embeddings):
-        score, log_odds, familiarity = twin.judge(row, z, embedding)
-        assert fusion.judge(row, z, embedding)[0] == pytest.approx(score, rel=1e-4, abs=1e-6)
+        score, flag, log_odds, familiarity = twin.judge(row, z, embedding)
+        judged = fusion.judge(row, z, embedding)
+        assert judged[0] == pytest.approx(score, rel=1e-4, abs=1e-6)
+        assert judged[5] == flag
         told = fusion.explain()
         assert told["log_odds"] == pytest.approx(log_odds, rel=1e-4, abs=1e-5)
         assert told["familiarity"] == pytest.approx(familiarity, rel=1e-4)
@@ -175,3 +177,63 @@ def test_a_damaged_state_is_refused_or_harmless(at: int, new: int, single: bool)
         fusion.judge(*each)
     with pytest.raises(InvalidInput, match="bytes"):
         fusion.load(good[:-1])
+
+
+# ---------------------------------------------------------------- the governor
+
+
+def said(score: float) -> tuple:
+    """What `RowHistory.judge` says of a reading of this score."""
+    return score, score / (1 + score), 0.0, -1.0, 1.0, score >= 1, score, 1.0, score, False
+
+
+def told(fusion: Fusion, scores: np.ndarray) -> np.ndarray:
+    """Readings that are anomalies to the end; the network says nothing."""
+    quiet = np.zeros(LENGTH, np.float32)
+    return np.flatnonzero([fusion.judge(said(score), -20.0, quiet)[5] for score in scores.tolist()])
+
+
+def every(gap: int, count: int, score: float) -> np.ndarray:
+    """So many readings, one in `gap` of this score, the others of 0.3."""
+    scores = np.full(count, 0.3)
+    scores[gap - 1 :: gap] = score
+    return scores
+
+
+def test_five_events_in_the_time_of_one_are_told_then_louder_ones_alone_until_the_series_is_calm():
+    fusion = Fusion(LENGTH, 16)
+    assert len(told(fusion, every(20, 500, 2.0))) == 5
+    assert 1.99 < fusion.explain()["told_from"] < 2.6
+    score, severity, _, lower, upper, flag = fusion.judge(said(2.0), -20.0, np.zeros(LENGTH, np.float32))
+    assert (score, severity, lower, upper, flag) == (2.0, 0.0, -1.0, 1.0, False), (
+        "the score and the band stay"
+    )
+    assert len(told(fusion, np.array([0.3] * 9 + [4.0]))) == 1, "a louder one is told"
+    assert len(told(fusion, np.array([0.3] * 450 + [2.0]))) == 1, "half of the time of one event is enough"
+
+
+def test_an_event_that_was_told_goes_on_however_many_there_were():
+    fusion = Fusion(LENGTH, 16)
+    told(fusion, every(20, 80, 2.0))
+    assert len(told(fusion, np.array([0.3] * 19 + [2.0] * 30))) == 30
+    assert len(told(fusion, np.array([0.3] * 19 + [2.0] * 30))) == 0
+    assert len(told(fusion, np.full(450, 2.0))) > 0, "and what lasts is told, however many there were"
+
+
+@pytest.mark.parametrize("sensitivity", [70, 80, 90, 95])
+def test_a_restless_series_is_told_at_most_five_times_its_budget_once_its_loudest_are_known(sensitivity: int):
+    rng = np.random.default_rng(sensitivity)
+    one = int(1000 * 10 ** ((90 - sensitivity) / 20))
+    scores = np.where(rng.random(10 * one) < 0.02, 1.0 + rng.pareto(1.0, 10 * one), 0.3)
+    hits = told(Fusion(LENGTH, 16, sensitivity=sensitivity), scores)
+    opened = hits[np.diff(hits, prepend=-100) > 8]
+    assert len(opened[opened < one]) <= 25, "five, and what is among the five loudest so far"
+    assert 9 <= len(opened[opened >= one]) <= 45, "five times the nine that are expected"
+
+
+def test_what_a_gate_holds_back_leaves_room_for_what_it_lets_pass():
+    fusion = Fusion(LENGTH, 16, direction="below")
+    told(fusion, every(20, 500, 2.0))  # all above
+    assert fusion.explain()["told_from"] == 0
+    below = (2.0, 0.6, 0.0, -1.0, 1.0, True, -2.0, 1.0, 2.0, False)
+    assert fusion.judge(below, -20.0, np.zeros(LENGTH, np.float32))[5]

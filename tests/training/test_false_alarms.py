@@ -2,9 +2,9 @@
 
 An alarm is an opened event.  Pooled over 200 simulated stretches of many kinds, and over rows of recordings' test
 parts that lie at least an hour from any label, with a model that was trained without those recordings: the rate is at
-most twice the budget of the sensitivity, and hardly a stretch has more than five times its own: none was the goal, one
-in a hundred beside two known recordings is what holds (docs/algorithms.md names them).  Stretches are as long as it
-takes for fifty expected alarms of all of them together.
+most twice the budget of the sensitivity, and no stretch has more than five times its own; of the made ones, as short as
+they are, one in a hundred may by chance (docs/algorithms.md names them).  Stretches are as long as it takes for fifty
+expected alarms of all of them together.
 """
 
 import json
@@ -31,9 +31,6 @@ SOAK = os.environ.get("EDGEAD_SOAK") == "1"
 
 #: Events in 1000 readings that a sensitivity promises (docs/algorithms.md: twenty points are a factor of ten).
 BUDGET = {70: 0.1, 80: 10 ** (-10 / 20), 90: 1.0, 95: 10 ** (5 / 20)}
-#: Recordings known to have more than five times their budget: traffic in bursts that the labels leave out, at every
-#: sensitivity, and tweets, at 70.
-BURSTS = {"NAB/realAWSCloudwatch__ec2_network_in_5abac7", "NAB/realTweets__Twitter_volume_AAPL"}
 #: Readings that end an event, as a series' `close_after` does.
 CLOSE_AFTER = 5
 HOUR_S = 3600.0
@@ -91,7 +88,7 @@ def network() -> Network:
 
 def alarms(stretch: Stretch, sensitivity: int) -> tuple[int, int]:
     """Events that open where it counts, and readings that count."""
-    settings = replace(DetectorSettings(), sensitivity=sensitivity)
+    settings = replace(DetectorSettings(), sensitivity=sensitivity, rows_per_day=stretch.rows_per_day)
     detector = SrcnnDetector(settings, network())
     needed = detector.needed
     flags = judge_series(stretch.values, detector)[1]
@@ -102,7 +99,7 @@ def alarms(stretch: Stretch, sensitivity: int) -> tuple[int, int]:
     return int(counts[opens].sum()), int(counts.sum())
 
 
-def judged(stretches: list[Stretch], sensitivity: int) -> None:
+def judged(stretches: list[Stretch], sensitivity: int, chance: int) -> None:
     counted = {stretch.name: alarms(stretch, sensitivity) for stretch in stretches}
     total, readings = (sum(each[at] for each in counted.values()) for at in (0, 1))
     budget = BUDGET[sensitivity] / 1000.0
@@ -116,16 +113,16 @@ def judged(stretches: list[Stretch], sensitivity: int) -> None:
     # five times what is expected of a stretch, and never fewer than five alarms: one of a thousand rows may have two
     over = {name: told for name, told in counted.items() if told[0] > 5 * max(budget * told[1], 1.0)}
     print(f"  more than five times their own: {over}")
-    assert len(over.keys() - BURSTS) <= len(counted) // 100 + (not SOAK)
+    assert len(over) <= chance, over
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("sensitivity", BUDGET)
 def test_on_simulated_stretches_the_budget_holds(sensitivity: int):
-    judged(list(stretches_simulated(6000)), sensitivity)
+    judged(list(stretches_simulated(6000)), sensitivity, chance=2 if SOAK else 1)
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("sensitivity", BUDGET)
 def test_on_recordings_an_hour_from_any_label_the_budget_holds(sensitivity: int):
-    judged(list(stretches_recorded()), sensitivity)
+    judged(list(stretches_recorded()), sensitivity, chance=0)

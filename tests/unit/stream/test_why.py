@@ -1,6 +1,7 @@
 """The explanation of a verdict is the verdict, with what it was made of, wherever the state was saved."""
 
 import math
+from collections.abc import Mapping
 
 import pytest
 
@@ -16,7 +17,10 @@ T0 = 1_763_750_000 * S
 class Device:
     """An engine, its disk, and every verdict it ever gave."""
 
-    def __init__(self, save_at: int | None, **judging: object) -> None:
+    def __init__(
+        self, save_at: int | None, spikes: Mapping[int, float] | None = None, **judging: object
+    ) -> None:
+        spikes = {450: 30.0} if spikes is None else spikes
         self.settings = SeriesSettings(judging=DetectorSettings(**{"window": 64, **judging}))
         self.engine = Engine(EngineSettings(node="gw1"))
         self.engine.add("a", "t/a", self.settings, T0)
@@ -24,7 +28,7 @@ class Device:
         self.entries: list[tuple[int, bytes]] = []
         self.verdicts = {}
         for i in range(500):
-            value = math.sin(i / 5) + i * 7919 % 13 / 20 + (30.0 if i == 450 else 0.0)
+            value = math.sin(i / 5) + i * 7919 % 13 / 20 + spikes.get(i, 0.0)
             for out in (
                 self.engine.feed([Reading("a", T0 + i * S, value)], T0 + i * S),
                 self.engine.tick(T0 + i * S),
@@ -76,6 +80,15 @@ def test_a_gate_that_held_an_anomaly_back_is_named():
     assert not found.verdict.is_anomaly
     assert found.held_back_by == "min_abs"
     assert found.gates["min_abs"] == 100.0
+
+
+def test_what_louder_events_left_no_room_for_is_named():
+    louder = {150 + 25 * k: 30.0 * 2**k for k in range(5)}
+    found = Device(100, spikes=louder | {300: 500.0}).why(300)
+    assert found is not None
+    assert found.verdict.score > 1
+    assert not found.verdict.is_anomaly
+    assert found.held_back_by == "budget"
 
 
 def test_what_lies_before_the_saved_state_is_not_guessed():
