@@ -1,5 +1,6 @@
 """What can be set, called or seen is documented, and what the documents state is so."""
 
+import io
 import re
 from pathlib import Path
 from typing import get_type_hints
@@ -161,3 +162,14 @@ def test_the_first_call_of_the_http_api_gives_its_documented_answer():
 
     asked, answer = re.search(r"-d '(\{.*?\})'\n(\{.*?\})\n```", HTTP_API, re.S).groups()
     assert detect("last", json.loads(asked)) == pytest.approx(json.loads(answer))
+
+
+@pytest.mark.parametrize("at", range(2))
+def test_the_samples_of_the_model_package_run(at: int, monkeypatch: pytest.MonkeyPatch):
+    samples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "model-package.md").read_text(), re.S)
+    assert len(samples) == 2
+    monkeypatch.chdir(ROOT / "models")
+    monkeypatch.setattr(
+        "builtins.open", lambda path, mode: io.BytesIO(Path(path).read_bytes())
+    )  # which nobody closes
+    exec(compile(samples[at], "docs/model-package.md", "exec"), {})

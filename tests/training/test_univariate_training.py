@@ -259,6 +259,8 @@ REFUSED = {
     "unknown kind": ('[anomalies]\nkinds = ["ghost"]', "expected some of spike, bump"),
     "sizes upside down": ("[anomalies]\nsizes = [5.0, 1.0]", "expected 0 < least <= largest"),
     "nothing to learn from": ("[simulated]\nseries = 0", "nothing to learn from"),
+    "one series": ("[simulated]\nseries = 1\nrows = 2000", "1 series, expected at least 2: one in"),
+    "endless version": ('version = "1.2.99999999999"', "at most 9 digits"),
     "too few rows": ("[simulated]\nrows = 10", "Expected `int` >= 2000"),
     "no index": ('[[recordings]]\nfolder = "nowhere"\nsets = ["KPI"]', "no readable index.json"),
     "unknown set": (

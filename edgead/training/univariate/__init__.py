@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgead._version import VERSION
+from edgead.errors import InvalidInput
 from edgead.package import (
     HistoryTest,
     Origin,
@@ -95,6 +96,10 @@ def _prepare(loaded: Loaded, tell: Callable[[int], None]) -> _Learned:
         out.sources[normal.source] = None
         out.series, out.rows = out.series + 1, out.rows + len(normal.values)
         tell(1)
+    if not out.learn:
+        raise InvalidInput(
+            f"{loaded.label}: {out.series} series, expected at least 2: one in {HELD_BACK} is held back, to stop by"
+        )
     out.digest = digest.hexdigest()
     return out
 

@@ -194,8 +194,10 @@ def read_recipe(path: Path) -> Loaded:
 def _check(path: Path, recipe: Recipe) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", recipe.name):
         raise InvalidInput(f"{path}: name {recipe.name!r}: expected 1 to 64 of letters, digits, _ . -")
-    if not re.fullmatch(r"\d+\.\d+\.\d+", recipe.version):
-        raise InvalidInput(f"{path}: version {recipe.version!r}: expected three numbers, as 1.2.0")
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){2}", recipe.version):
+        raise InvalidInput(
+            f"{path}: version {recipe.version!r}: expected three numbers of at most 9 digits, as 1.2.0"
+        )
     unknown = sorted(set(recipe.anomalies.kinds) - set(KINDS))
     if unknown or not recipe.anomalies.kinds:
         raise InvalidInput(f"{path}: anomalies.kinds {unknown}: expected some of {', '.join(KINDS)}")
