@@ -162,6 +162,10 @@ class Registry:
         manifest = named(open_package(data), name, pointer.previous)
         self._trial(data)
         with writing(self._folder(name)):
+            if self._pointer(name) != pointer:
+                raise ModelPackageError(
+                    f"{name}: another package became active meanwhile; look and ask again"
+                )
             self._point(name, Pointer(pointer.previous, pointer.active))
         return manifest
 

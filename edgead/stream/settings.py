@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from edgead.univariate.streaming import DetectorSettings
+from edgead.univariate.streaming import MAX_ROWS_PER_DAY, DetectorSettings
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
@@ -52,8 +52,9 @@ class SeriesSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def detecting(self) -> DetectorSettings:
-        """What the detector is made with: `judging`, and the rows of a day on this grid."""
-        return msgspec.structs.replace(self.judging, rows_per_day=round(DAY_NS / self.step_ns))
+        """What the detector is made with: `judging`, and the rows of a day on this grid, where they can be counted."""
+        rows = round(DAY_NS / self.step_ns)
+        return msgspec.structs.replace(self.judging, rows_per_day=rows if rows <= MAX_ROWS_PER_DAY else 0)
 
 
 class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):

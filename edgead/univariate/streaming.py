@@ -23,6 +23,8 @@ Direction = Literal["both", "above", "below"]
 Judgement = tuple[float, float, float, float, float, bool]
 
 MIN_WINDOW, MAX_WINDOW = 12, 8640
+#: Of a grid; a day of more rows has no profile anyway.
+MAX_ROWS_PER_DAY = 2**31 - 1
 
 
 class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,7 +65,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _expect("min_rel", self.min_rel, 0 <= self.min_rel < float("inf"), "a finite number >= 0")
         known = self.direction in ("both", "above", "below")
         _expect("direction", self.direction, known, "one of both, above, below")
-        _expect("rows_per_day", self.rows_per_day, 0 <= self.rows_per_day <= 2**31 - 1, "a whole number >= 0")
+        _expect("rows_per_day", self.rows_per_day, 0 <= self.rows_per_day <= MAX_ROWS_PER_DAY, "0..2**31 - 1")
 
 
 def _expect(field: str, value: object, ok: bool, expected: str) -> None:

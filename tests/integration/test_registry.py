@@ -63,6 +63,21 @@ def test_the_last_two_are_kept(registry, tmp_path):
     )
 
 
+def test_a_roll_back_does_not_undo_what_became_active_while_it_was_tried(registry, tmp_path):
+    for number in (1, 2):
+        registry.install(packages.variant(number))
+        registry.activate("pump", V[number])
+
+    def meanwhile(data):
+        registry.install(packages.variant(3))
+        registry.activate("pump", V[3])
+
+    with pytest.raises(ModelPackageError, match="another package became active meanwhile"):
+        Registry(tmp_path / "models", trial=meanwhile).roll_back("pump")
+    assert registry.active("pump").manifest.id == V[3]
+    assert registry.roll_back("pump").id == V[2]
+
+
 def test_activating_twice_keeps_the_way_back(registry):
     for number in (1, 2):
         registry.install(packages.variant(number))

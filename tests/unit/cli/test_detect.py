@@ -180,3 +180,13 @@ def test_a_plot_without_matplotlib_is_refused_before_the_work(edgead, recording:
     ran = edgead("detect", recording, "--plot", "p.png")
     assert (ran.code, ran.out) == (2, "")
     assert "pip install 'edgead[plot]'" in ran.err
+
+
+def test_a_recording_of_a_fast_sensor_is_judged(edgead, tmp_path):
+    """25.6 kHz, as accelerometers have: more rows a day than 32 bits count."""
+    start = 1_700_000_000_000_000_000
+    lines = [f"{start + 39_062 * row},{row % 5}" for row in range(300)]
+    (tmp_path / "fast.csv").write_text("\n".join(["timestamp,a", *lines]) + "\n")
+    ran = edgead("detect", tmp_path / "fast.csv", "--window", "60")
+    assert (ran.code, ran.err) == (0, "")
+    assert "of 204 judged readings" in ran.out
