@@ -158,6 +158,12 @@ BAD = {
     "folder": (lambda: make.zip_of({**FILES, "a/b": b"x"}), "file name 'a/b'"),
     "zip bomb": (lambda: make.zip_of({**FILES, "zeros": b"\0" * 2**23}), "zip bomb"),
     "unfolds too far": (lambda: _stretched("model.onnx", 2**31), "unfolds to 2147483648"),
+    "unfolds too far in all": (
+        lambda: make.zip_of(
+            {**FILES, **{f"f{i}": np.random.default_rng(i).bytes(9000) * 1400 for i in range(2)}}
+        ),
+        "it unfolds to 25[0-9]{6} bytes, at most 25165824",
+    ),
     "too many files": (lambda: make.zip_of({**FILES, **{f"f{i}": b"x" for i in range(9)}}), "files, at most"),
     "doubled name": (_doubled, "occurs twice"),
     "odd compression": (lambda: make.zip_of(FILES, zipfile.ZIP_BZIP2), "compression 12"),

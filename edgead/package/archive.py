@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from edgead.errors import ModelPackageError
 
-#: A whole package, one file of it, and how far a file may unfold.
+#: A whole package, one file of it, all files unfolded, and how far one may unfold.
 MAX_PACKAGE_BYTES = 16 * 2**20
 MAX_FILE_BYTES = 16 * 2**20
+MAX_UNFOLDED_BYTES = 24 * 2**20
 MAX_FILES = 8
 MAX_RATIO = 200
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -58,6 +59,9 @@ def unzip(data: bytes) -> dict[str, bytes]:
                 raise ModelPackageError(f"{len(entries)} files, at most {MAX_FILES}")
             for entry in entries:
                 _refuse_entry(entry)
+            unfolded = sum(entry.file_size for entry in entries)
+            if unfolded > MAX_UNFOLDED_BYTES:
+                raise ModelPackageError(f"it unfolds to {unfolded} bytes, at most {MAX_UNFOLDED_BYTES}")
             if len({entry.filename for entry in entries}) < len(entries):
                 raise ModelPackageError("a file name occurs twice")
             return {entry.filename: _read(archive, entry) for entry in entries}
