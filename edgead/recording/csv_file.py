@@ -78,7 +78,9 @@ def _look(path: Path, columns: Sequence[str], time: str | None) -> _Layout:
     notes: tuple[str, ...] = ()
     if not chosen:
         others = [at for at in range(width) if at != time_column]
-        chosen = [at for at in others if all(_is_value(row[at]) for row in body)]
+        # a line that ends with a delimiter has one cell more, without name or value
+        nothing = {at for at in others if header and not any(row[at].strip() for row in (rows[0], *body))}
+        chosen = [at for at in others if at not in nothing and all(_is_value(row[at]) for row in body)]
         text = ", ".join(names[at] for at in others if at not in chosen)
         notes = (f"not numbers and left out: {text}",) if text else ()
     if not chosen:

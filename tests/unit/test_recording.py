@@ -167,3 +167,10 @@ def test_no_text_file_and_no_file(tmp_path: Path):
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(InvalidInput, match="cannot be read"):
             read_recording(path)
+
+
+def test_a_delimiter_at_the_end_of_each_line_makes_no_column(tmp_path):
+    (tmp_path / "a.csv").write_text("timestamp,flow,\n1700000000,1,\n1700000001,2,\n")
+    found = read_recording(tmp_path / "a.csv")
+    assert list(found.columns) == ["flow"]
+    assert found.notes == ("not numbers and left out: column3",)
