@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
 from edgead._version import VERSION
 from edgead.config import UplinkConfig
@@ -248,7 +248,7 @@ class Web:
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 with exchange.told():
-                    response = self._send(method, url, body, {**known, **(headers or {})})
+                    response = self._ask(method, url, body, {**known, **(headers or {})})
                 exchange.check()
                 if response.status not in _REDIRECTS:
                     break
@@ -264,6 +264,23 @@ class Web:
             if response is not None:
                 response.close()
                 response.release_conn()
+
+    def _ask(
+        self, method: str, url: str, body: bytes, headers: Mapping[str, str]
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request; once more where the connection, kept from the one before, ended at that moment.
+
+        Either side may end a kept connection at any time, and what only reads may be asked again (RFC 9112, 9.3.1).
+        """
+        pool = self._pool.connection_from_url(url)
+        before = pool.num_connections
+        try:
+            return self._send(method, url, body, headers)
+        except ProtocolError as error:
+            ended = len(error.args) > 1 and isinstance(error.args[1], ConnectionError)
+            if method != "GET" or not ended or pool.num_connections != before or not before:
+                raise
+        return self._send(method, url, body, headers)
 
     def _send(
         self, method: str, url: str, body: bytes, headers: Mapping[str, str]

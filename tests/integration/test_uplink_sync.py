@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from edgead.errors import ConfigError, UplinkError
 from edgead.store import Store, StoreLimits
 from edgead.uplink.disk import alone, folder_in
 from edgead.uplink.fragments import FragmentFolder
-from edgead.uplink.reasons import Refused
+from edgead.uplink.reasons import Refused, Unreachable
 from edgead.uplink.record import read_record
 from edgead.uplink.trust import give_root
 from edgead.uplink.web import Web
@@ -397,6 +398,43 @@ def test_a_body_goes_up_at_the_bandwidth_and_an_answer_is_bounded(tmp_path: Path
     finally:
         del Handler.do_POST  # type: ignore[attr-defined]
     assert taken[0] == b"y" * 40_000
+
+
+class ForgetfulServer:
+    """Keeps a connection open after an answer, and ends it when it is asked again on it."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                with client:
+                    self.asked.append(client.recv(65536).split(b" ")[0])
+                    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    self.asked.append(client.recv(65536).split(b" ")[0])
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def test_a_kept_connection_that_ends_at_that_moment_is_no_failure():
+    server = ForgetfulServer()
+    web = Web(UplinkConfig(url=server.url))
+    for _ in range(2):
+        with web.open("GET", server.url) as answer:
+            assert answer.read(10) == b"ok"
+    assert server.asked == [b"GET", b"GET", b"GET"]
+    with pytest.raises(Unreachable), web.open("POST", server.url, body=b"x"):  # who knows whether it was done
+        pass
+    assert server.asked[3:] == [b"POST"]
+    web.close()
+    server.close()
 
 
 def test_two_syncs_at_a_time(vendor: Vendor, device: Gateway):
