@@ -7,9 +7,11 @@ by running the suspects alone, and is an answer with an error too.
 import glob
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +22,8 @@ from edgead.recording import ENDINGS
 
 #: Tasks handed out ahead for each process: enough to keep it busy, few enough to be done again after a crash.
 AHEAD = 2
+#: Seconds between two looks for Ctrl-C.
+_LOOK_S = 0.2
 
 Run = Callable[[Task], Answer]
 
@@ -76,22 +80,57 @@ def _run_pool(waiting: list[Task], jobs: int, run: Run, suspects: list[Task]) ->
     under_way: dict[Future[Answer], Task] = {}
     # spawned, not forked: a copy of a process with threads may hang
     processes, context = min(jobs, len(waiting)), get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_leave_interrupts) as pool:
+    with (
+        _noted_interrupts() as heed,
+        ProcessPoolExecutor(processes, mp_context=context, initializer=_leave_interrupts) as pool,
+    ):
         try:
             while waiting or under_way:
+                heed()
                 while waiting and len(under_way) < AHEAD * jobs:
                     task = waiting.pop()
                     under_way[pool.submit(run, task)] = task
-                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                done, _ = wait(under_way, _LOOK_S, return_when=FIRST_COMPLETED)
                 for future in done:
                     answer = future.result()
                     del under_way[future]
                     yield answer
         except BrokenProcessPool:
+            heed()  # it may have reached a process that did not leave it to this one yet
             suspects.extend(under_way.values())
             return
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _noted_interrupts() -> Iterator[Callable[[], None]]:
+    """Have Ctrl-C noted, and raised where it is asked for; the second one is raised at once.
+
+    Raised wherever it comes, it may come between the taking of a lock of the pool and the block that gives it back
+    (https://github.com/python/cpython/issues/148874): the pool would never end.
+    """
+    noted = False
+
+    def note(number: int, frame: object) -> None:
+        nonlocal noted
+        if noted:
+            raise KeyboardInterrupt
+        noted = True
+
+    def heed() -> None:
+        if noted:
+            raise KeyboardInterrupt
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield heed
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield heed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _leave_interrupts() -> None:

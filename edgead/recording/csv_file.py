@@ -5,7 +5,8 @@ line and column, never a guess.
 """
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -27,12 +28,13 @@ def read_csv(
     layout = _look(path, columns, time)
     blocks: list[list[Values]] = []
     stamps: list[Times] = []
-    for first, size, rows in _blocks(layout):
-        cells = list(zip(*rows, strict=True))
-        blocks.append([_floats(layout, cells[at], at, first) for at in layout.value_columns])
-        if layout.time_column is not None:
-            stamps.append(_times(layout, cells[layout.time_column], layout.time_column, first))
-        progress(size)
+    with closing(_lines(path)) as lines:
+        for first, size, rows in _blocks(layout, lines):
+            cells = list(zip(*rows, strict=True))
+            blocks.append([_floats(layout, cells[at], at, first) for at in layout.value_columns])
+            if layout.time_column is not None:
+                stamps.append(_times(layout, cells[layout.time_column], layout.time_column, first))
+            progress(size)
     if not blocks:
         raise InvalidInput(f"{path}: no rows, expected at least one below the header", code="NoData")
     values = {
@@ -58,7 +60,8 @@ class _Layout(msgspec.Struct, frozen=True):
 
 def _look(path: Path, columns: Sequence[str], time: str | None) -> _Layout:
     """Find delimiter, header, time column and value columns."""
-    lines = list(islice(_lines(path), SAMPLE_ROWS))
+    with closing(_lines(path)) as file:
+        lines = list(islice(file, SAMPLE_ROWS))
     delimiter = delimiter_of(lines)
     reader = csv.reader(lines, delimiter=delimiter)
     try:
@@ -88,7 +91,7 @@ def _look(path: Path, columns: Sequence[str], time: str | None) -> _Layout:
     return _Layout(path, delimiter, header, names, list(dict.fromkeys(chosen)), time_column, notes)
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path) -> Generator[str, None, None]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             yield from file
@@ -141,13 +144,13 @@ def _is_time(cell: str) -> bool:
     return iso_time(cell) is not None
 
 
-def _blocks(layout: _Layout) -> Iterator[tuple[int, int, list[list[str]]]]:
-    """(number of the first row, size in bytes, rows) of each block; rows are as wide as the first."""
+def _blocks(layout: _Layout, lines: Iterable[str]) -> Iterator[tuple[int, int, list[list[str]]]]:
+    """(number of the first row, size in bytes, rows) of each block of these lines; rows are as wide as the first."""
     size = 0
 
     def counted() -> Iterator[str]:
         nonlocal size
-        for line in _lines(layout.path):
+        for line in lines:
             size += len(line)
             yield line
 
@@ -174,13 +177,14 @@ def _blocks(layout: _Layout) -> Iterator[tuple[int, int, list[list[str]]]]:
 
 def _line(layout: _Layout, row: int) -> int:
     """Line of the file at which a row of values ends."""
-    reader = csv.reader(_lines(layout.path), delimiter=layout.delimiter)
-    seen = -1 - layout.header
-    for cells in reader:
-        seen += bool(cells)
-        if seen == row:
-            break
-    return reader.line_num
+    with closing(_lines(layout.path)) as lines:
+        reader = csv.reader(lines, delimiter=layout.delimiter)
+        seen = -1 - layout.header
+        for cells in reader:
+            seen += bool(cells)
+            if seen == row:
+                break
+        return reader.line_num
 
 
 def _refuse(layout: _Layout, column: int, row: int, cell: str, expected: str) -> InvalidInput:

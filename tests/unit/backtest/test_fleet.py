@@ -156,6 +156,25 @@ def test_a_file_that_takes_its_process_down_stops_nothing(folder: Path, monkeypa
     ]
 
 
+def test_an_interruption_is_raised_between_answers_never_within_the_pool(folder: Path):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        answers = run_local([Task(path=path) for path in find_files([str(folder)])], jobs=1)
+        next(answers)
+        os.kill(os.getpid(), signal.SIGINT)  # noted
+        with pytest.raises(KeyboardInterrupt):
+            list(answers)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        answers = run_local([Task(path=path) for path in find_files([str(folder)])], jobs=1)
+        next(answers)
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)  # whoever asks twice does not wait
+        answers.close()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_after_an_interruption_it_goes_on_where_it_was(folder: Path):
     for number in range(60):
         shutil.copy(folder / "a.csv", folder / f"copy{number:02}.csv")
