@@ -11,18 +11,14 @@ from edgead.agent import beside
 from edgead.agent.crashes import settle_crashes, watch_over
 from edgead.agent.groups import MODELS, Groups
 from edgead.agent.network import NetworkInUse
-from edgead.agent.rollout import Rollout
-from edgead.agent.updates import Update
 from edgead.config import parse
 from edgead.package import open_package
 from edgead.records import Event, Reading, Verdict
-from edgead.registry.shelf import Shelf
 from edgead.stream import Engine, EngineSettings, SeriesSettings
 from edgead.univariate import DetectorSettings, networks
 from tests import packages
+from tests.rollout import RolloutDevice, S
 
-S = 10**9
-T0 = 1_763_750_000 * S
 SHADOW = 60
 #: Readings until a network that never saw a series has a say.
 COLD = 88
@@ -47,21 +43,14 @@ detector = "srcnn"
 """
 
 
-class Device:
+class Device(RolloutDevice):
     """An engine with series that share a network, fed one row a second, and its shelf."""
 
     def __init__(self, state: Path, *, series: int = 3, shadow: int = SHADOW, budget: int = 2**26) -> None:
-        self.config = parse(CONFIG.format(state=state, shadow=shadow).encode())
-        self.state = state
-        self.shelf = Shelf(state / MODELS, trial=lambda data: None)
+        super().__init__(state, CONFIG.format(state=state, shadow=shadow))
         self.names = [f"s{number}" for number in range(series)]
         self.limits = EngineSettings(node="gw1", memory_budget_bytes=budget)
         self.values = np.random.default_rng(5).normal(20.0, 1.0, (4000, series)).round(6)
-        self.second = 0
-        self.updates: list[Update] = []
-        self.changed: list[set[str]] = []
-        self.saves = 0
-        self.snapshots: dict[str, tuple[int, bytes]] = {}
 
     def start(self) -> None:
         """As a process does, from what was saved."""
@@ -73,31 +62,7 @@ class Device:
         for name in self.names:
             if name not in self.engine.series:
                 assert self.engine.add(name, name, SETTINGS, self.now_ns) is None
-        self.rollout = Rollout(
-            self.config,
-            self.engine,
-            self.groups,
-            self.network,
-            self.shelf,
-            self.updates.append,
-            self.save,
-            self.changed.append,
-        )
-        self.rollout.begin(self.config, self.now_ns)
-
-    def save(self) -> None:
-        self.saves += 1
-        blobs = self.engine.save_all()
-        self.snapshots = {name: (1, blob) for name, blob in blobs.items()}
-        self.engine.settle(1, blobs)
-
-    def stop(self) -> None:
-        self.rollout.leave()
-        self.save()
-
-    @property
-    def now_ns(self) -> int:
-        return T0 + self.second * S
+        self.begin()
 
     def run(
         self, seconds: int, *, repeat: int = 0, only: tuple[str, ...] = ()
@@ -119,14 +84,6 @@ class Device:
             self.rollout.look(self.now_ns)
             self.second += 1
         return verdicts, events
-
-    def offer(self, data: bytes) -> None:
-        self.shelf.propose(data)
-        self.rollout.refresh(self.now_ns)
-
-    @property
-    def story(self) -> list[tuple[str, str]]:
-        return [(update.event, update.version) for update in self.updates]
 
     @property
     def active(self) -> str:

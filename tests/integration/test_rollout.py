@@ -8,19 +8,15 @@ from edgead.agent import crashes
 from edgead.agent.crashes import settle_crashes, watch_over
 from edgead.agent.groups import MODELS, Groups
 from edgead.agent.network import NetworkInUse
-from edgead.agent.rollout import Rollout
-from edgead.agent.updates import Tally, Update
-from edgead.config import parse
+from edgead.agent.updates import Tally
 from edgead.errors import ModelPackageError
 from edgead.package import read_package
 from edgead.records import Reading
-from edgead.registry.shelf import Shelf
 from edgead.simulate import PUMP, simulate
 from edgead.stream import Engine, SeriesSettings
 from tests import packages
+from tests.rollout import T0, RolloutDevice, S
 
-S = 10**9
-T0 = 1_763_750_000 * S
 NAMES = read_package(packages.PUMP).manifest.names
 WINDOW = read_package(packages.PUMP).manifest.window
 V = {number: packages.id_of(number) for number in (1, 2, 3)}
@@ -45,21 +41,13 @@ variables = {{ {variables} }}
 """
 
 
-class Device:
+class Device(RolloutDevice):
     """An engine with a group, fed one row a second, and its shelf."""
 
     def __init__(self, state: Path, *, shadow: int = SHADOW) -> None:
         variables = ", ".join(f'{name} = "pump1.{name}"' for name in NAMES)
-        text = CONFIG.format(state=state, shadow=shadow, variables=variables)
-        self.config = parse(text.encode())
-        self.state = state
-        self.shelf = Shelf(state / MODELS, trial=lambda data: None)
+        super().__init__(state, CONFIG.format(state=state, shadow=shadow, variables=variables))
         self.rows = {name: column.values for name, column in simulate(PUMP, 3000, seed=21).items()}
-        self.second = 0
-        self.updates: list[Update] = []
-        self.changed: list[set[str]] = []
-        self.saves = 0
-        self.snapshots: dict[str, tuple[int, bytes]] = {}
         if not self.shelf.active_id("pump"):
             self.shelf.propose(packages.variant(1))
 
@@ -73,29 +61,7 @@ class Device:
         for name in NAMES:
             if f"pump1.{name}" not in self.engine.series:
                 self.engine.add(f"pump1.{name}", name, settings, T0)
-        self.rollout = Rollout(
-            self.config,
-            self.engine,
-            self.groups,
-            self.network,
-            self.shelf,
-            self.updates.append,
-            self.save,
-            self.changed.append,
-        )
-        self.rollout.begin(self.config, self.now_ns)
-
-    def save(self) -> None:
-        self.saves += 1
-        self.snapshots = {name: (1, blob) for name, blob in self.engine.save_all().items()}
-
-    def stop(self) -> None:
-        self.rollout.leave()
-        self.save()
-
-    @property
-    def now_ns(self) -> int:
-        return T0 + self.second * S
+        self.begin()
 
     def run(self, seconds: int, scale: float = 1.0) -> list[float]:
         """Feed rows and look, as the agent's loop does; the scores of the group."""
@@ -110,14 +76,6 @@ class Device:
             self.rollout.look(self.now_ns)
             self.second += 1
         return scores
-
-    def offer(self, data: bytes) -> None:
-        self.shelf.propose(data)
-        self.rollout.refresh(self.now_ns)
-
-    @property
-    def story(self) -> list[tuple[str, str]]:
-        return [(update.event, update.version) for update in self.updates]
 
     @property
     def active(self) -> str:
