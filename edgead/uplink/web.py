@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, ProtocolError, SSLError
+from urllib3.exceptions import HTTPError, ProtocolError, ProxyError, SSLError
 
 from edgead._version import VERSION
 from edgead.config import UplinkConfig
@@ -166,6 +166,9 @@ def _certificate_fault(error: BaseException) -> str:
 
 
 def _sentence(error: BaseException) -> str:
+    if isinstance(error, (ProtocolError, ProxyError)) and len(error.args) > 1:
+        what, inner = error.args[:2]
+        return f"{str(what).rstrip('.')}: {_sentence(inner) if isinstance(inner, BaseException) else inner}"
     text = " ".join(str(error).split())
     return text[text.find("): ") + 3 :] if "): " in text[:120] else text or type(error).__name__
 
@@ -276,7 +279,7 @@ class Web:
         before = pool.num_connections
         try:
             return self._send(method, url, body, headers)
-        except ProtocolError as error:
+        except (ProtocolError, ProxyError) as error:  # on the way to a proxy it is told as the proxy's
             ended = len(error.args) > 1 and isinstance(error.args[1], ConnectionError)
             if method != "GET" or not ended or pool.num_connections != before or not before:
                 raise
