@@ -24,6 +24,7 @@ VIEWS = {
     "frozen": ("the run of identical readings", "readings"),
     "season": ("the distance from the same moment of earlier seasons", "typical innovations"),
 }
+NETWORK = ("what the network says of the last readings", "log-odds")
 GATES = {
     "learning": "it is still learning",
     "direction": "the deviation is on the side that `direction` leaves out",
@@ -143,13 +144,30 @@ def _episode(explanation: "Explanation") -> str:
 
 def _views(explanation: "Explanation") -> list[str]:
     """One line for each thing the detector looked at: the number, and the bound it is held against."""
+    from edgead.univariate.srcnn import NO_BOUND
+
+    parts, decided = explanation.parts, _decided(explanation)
+    looks = [(name, *VIEWS[name], name, f"{name}_bound") for name in VIEWS if name in parts]
+    if float(parts.get("log_odds_bound", NO_BOUND)) > NO_BOUND:
+        looks.append(("network", *NETWORK, "log_odds", "log_odds_bound"))
+    lines = [
+        f"  {words}: {float(parts[number]):.3g} {unit}, limit {float(parts[bound]):.3g}"
+        + ("  <- decided" if name == decided else "")
+        for name, words, unit, number, bound in looks
+    ]
+    if decided == "day":
+        lines.append(
+            f"  the distance from this time of other days: {explanation.verdict.score:.3g} of its limit  <- decided"
+        )
+    return ["looked at", *lines] if lines else []
+
+
+def _decided(explanation: "Explanation") -> str:
+    """What set the score: the network, the largest view, or else (the score is beyond it) the profile of the day."""
     parts = explanation.parts
-    lines = []
-    for name, (words, unit) in VIEWS.items():
-        if name in parts:
-            mark = "<- decided" if parts.get("view") == name else ""
-            number, bound = float(parts[name]), float(parts[f"{name}_bound"])
-            lines.append(f"  {words}: {number:.3g} {unit}, limit {bound:.3g} {mark}".rstrip())
-    if lines:
-        lines.insert(0, "looked at")
-    return lines
+    if parts.get("network"):
+        return "network"
+    view = str(parts.get("view", ""))
+    ratio = float(parts[view]) / float(parts[f"{view}_bound"]) if view in parts else 0.0
+    # the same numbers, divided in single precision
+    return "day" if explanation.verdict.score > ratio * 1.001 and "log_odds" in parts else view
