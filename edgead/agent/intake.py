@@ -10,7 +10,7 @@ from collections import Counter, OrderedDict
 
 from edgead.bridge.inbox import Incoming, TooLarge
 from edgead.bridge.messages import DeadLetter, DeadLetters
-from edgead.bridge.payloads import Decode, Decoded, PayloadError, compile_decoder, field_names
+from edgead.bridge.payloads import CAUSES, Decode, Decoded, PayloadError, compile_decoder, field_names
 from edgead.bridge.topics import Route, Router, TopicPattern, Topics
 from edgead.config import Config, SeriesConfig
 from edgead.records import Reading
@@ -31,9 +31,11 @@ class Rule:
         self.pattern = TopicPattern(block.topic, block.id_template)
         self.fields = field_names(block.value)
         self.decode: Decode = compile_decoder(block.value, block.time_path)
+        self.topic, self.paths = block.topic, ", ".join(block.values)
         self.settings: SeriesSettings = block.settings
         self.limit = block.limit
         self.created = 0
+        self.told: set[str] = set()  # causes that are in the log
 
 
 class Intake:
@@ -75,6 +77,7 @@ class Intake:
     def load(self, config: Config, topics: Topics) -> None:
         """Take the rules of a configuration; series of rules that stayed keep what they learned."""
         self.rules = [Rule(block) for block in config.series]
+        self._samples = topics.deadletter
         self._router = Router([(rule.pattern, rule.fields) for rule in self.rules], own_prefix=topics.prefix)
         self.refusals.clear()
 
@@ -155,10 +158,26 @@ class Intake:
         except PayloadError as error:
             self.counts[f"payload_{error.cause}"] += 1
             self._report(message.topic, message.payload, error.cause, str(error), message.received_ns)
-            log.debug(
-                "payload not readable", extra={"fields": {"topic": message.topic, "cause": error.cause}}
-            )
+            self._log_once(self.rules[route.rule], message.topic, error.cause)
             return error.decoded
+
+    def _log_once(self, rule: Rule, topic: str, cause: str) -> None:
+        """A line for each block and cause, at first sight: who set a path wrong looks into the log first.
+
+        The payload itself is in the dead letters; it has no place in a log.
+        """
+        if cause in rule.told:
+            return
+        rule.told.add(cause)
+        fields = {
+            "topic": topic[:TOPIC_REMEMBERED],
+            "cause": cause,
+            "reason": CAUSES[cause],
+            "block": rule.topic,
+            "value": rule.paths,
+            "samples": self._samples,
+        }
+        log.warning("payload not readable, and no more lines about this cause", extra={"fields": fields})
 
     def refuse(self, message: TooLarge) -> None:
         """Count a message that was too large to be held in memory."""

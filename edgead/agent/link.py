@@ -10,6 +10,7 @@ from edgead.bridge.inbox import Inbox
 from edgead.bridge.settings import BridgeSettings, TlsSettings
 from edgead.bridge.topics import Topics
 from edgead.config import Config, mqtt_password
+from edgead.durable import replace_file
 
 log = logging.getLogger("edgead")
 
@@ -75,10 +76,11 @@ class Link:
         return [each for each in filters if isinstance(each, str)] if isinstance(filters, list) else []
 
     def _remember(self, filters: Iterable[str]) -> None:
-        draft = self._remembered.with_suffix(".new")
+        wanted = sorted(filters)
+        if wanted == self._recall():
+            return
         try:
-            draft.write_text(json.dumps(sorted(filters)))
-            draft.replace(self._remembered)
+            replace_file(self._remembered, json.dumps(wanted).encode())
         except OSError as error:  # only costs an unsubscribe later
             log.warning("subscriptions not noted", extra={"fields": {"reason": error.strerror}})
 

@@ -18,7 +18,7 @@ from edgead.agent.groups import Groups
 from edgead.agent.intake import Intake
 from edgead.agent.link import Link
 from edgead.agent.network import NetworkInUse
-from edgead.agent.outgoing import Outgoing
+from edgead.agent.outgoing import Outgoing, event_fields
 from edgead.agent.rollout import Rollout
 from edgead.agent.saving import IDLE_S, Saving
 from edgead.agent.updates import uses_models
@@ -228,8 +228,7 @@ class Agent:
             self.saving.add(out.events)
             self.uplink.events(out.events)
             for event in out.events:
-                fields = {"series": event.verdict.series_id, "event": event.event, "id": event.id}
-                log.info("anomaly", extra={"fields": fields})
+                log.info("anomaly", extra={"fields": event_fields(event)})
 
     # ------------------------------------------------------------------ commands
 

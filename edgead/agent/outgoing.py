@@ -19,11 +19,12 @@ from edgead.bridge.messages import (
     to_ms,
 )
 from edgead.bridge.topics import Topics
+from edgead.config.units import iso
 from edgead.errors import StoreError
 from edgead.records import Event, Verdict
 from edgead.stream.engine import Engine
 from edgead.stream.group import Group
-from edgead.stream.series import Series
+from edgead.stream.series import NEVER, Series
 
 #: Events on their way to the broker at one time.
 WINDOW = 64
@@ -214,6 +215,22 @@ def _event(event: Event, *, seq: int, replay: bool) -> bytes:
     return make(event, seq=seq, replay=replay).encode()
 
 
+def event_fields(event: Event) -> dict[str, object]:
+    """An event in the log, for people: what was measured, what was normal, how bad it is."""
+    verdict = event.verdict
+    fields: dict[str, object] = {
+        "series": verdict.series_id,
+        "event": event.event,
+        "at": iso(verdict.time_ns // 10**6 * 10**6),
+    }
+    if verdict.top is None:
+        fields["value"] = f"{verdict.value:g} {event.unit}".rstrip()
+        fields["normal"] = f"{verdict.lower:g}..{verdict.upper:g}"
+    else:
+        fields["causes"] = ", ".join(f"{each.variable} {each.contribution:.0%}" for each in verdict.top[:3])
+    return {**fields, "severity": f"{verdict.severity:.2f}", "id": event.id}
+
+
 def _state(verdict: Verdict) -> bytes:
     return (state_message if verdict.top is None else group_state_message)(verdict).encode()
 
@@ -237,13 +254,20 @@ def _reason(series: Series) -> str:
     """What is not plain about the phase, in words."""
     needed = series.detector.needed
     reasons = [f"{needed} more readings needed"] if series.phase == "learning" else []
+    reasons += _muted(series)
     if series.step_ns != series.settings.step_ns:
         configured = series.settings.step_ns / 1e9
         reasons.append(f"readings come {series.step_ns / 1e9:g} s apart, not {configured:g} s as configured")
     return "; ".join(reasons)
 
 
+def _muted(each: Series | Group) -> list[str]:
+    """Until when, where there is an end."""
+    return [f"muted until {iso(each.muted_until_ns)}"] if 0 < each.muted_until_ns < NEVER else []
+
+
 def _group_meta(group: Group) -> GroupMeta:
+    needed = [f"{group.model.needed} more rows needed"] if group.phase == "learning" else []
     return GroupMeta(
         ts=to_ms(group.verdict.time_ns) if group.verdict is not None else 0,
         group=group.group_id,
@@ -251,5 +275,5 @@ def _group_meta(group: Group) -> GroupMeta:
         variables=dict(zip(group.model.variables, group.series, strict=True)),
         interval_s=group.model.step_ns / 1e9,
         phase=group.phase,
-        reason=f"{group.model.needed} more rows needed" if group.phase == "learning" else "",
+        reason="; ".join([*needed, *_muted(group)]),
     )

@@ -228,7 +228,8 @@ def _bare_decoder(max_bytes: int) -> Decode:
 def _json_decoder(fields: Sequence["_Field"], max_bytes: int, *, bare_too: bool) -> Decode:
     """Decoder of JSON documents: the quick way for what comes all day, the thorough way for the rest.
 
-    With `bare_too` a document that is no object and no array is taken for the value itself.
+    With `bare_too` a document that is no object and no array is taken for the value itself, as is a number
+    or a gap in a spelling that JSON does not have.
     """
     quick = _quick_reader(fields[0]) if len(fields) == 1 else None
 
@@ -238,12 +239,30 @@ def _json_decoder(fields: Sequence["_Field"], max_bytes: int, *, bare_too: bool)
             if found is not None:
                 return found
         _check_size(payload, max_bytes)
-        document = _parse(payload)
+        try:
+            document = _parse(payload)
+        except PayloadError as error:
+            if not bare_too or error.cause != "not_json":
+                raise
+            return [("", arrival_ns, _bare_value(payload, error), GOOD)]
         if bare_too and not isinstance(document, (dict, list)):
             return [("", arrival_ns, to_number(document), GOOD)]
         return _read_fields(fields, document, arrival_ns)
 
     return decode
+
+
+def _bare_value(payload: bytes, refused: PayloadError) -> float:
+    """The number that a payload is although it is no JSON: ``unavailable``, ``nan``, ``+21.5``, ``021``."""
+    text = _text_of(payload).strip()
+    if text[:1] in ("{", "[", '"'):
+        raise refused
+    try:
+        return to_number(text)
+    except PayloadError:
+        raise PayloadError(
+            "not_json", f"expected a number or a JSON document, got {repr(text)[:40]}"
+        ) from None
 
 
 def _quick_reader(field: "_Field") -> Callable[[bytes, int], list[Decoded] | None] | None:

@@ -15,7 +15,8 @@ from edgead.cli import plot as drawing
 from edgead.cli.detect import Asked
 from edgead.cli.options import progress
 from edgead.cli.recorded import read
-from edgead.cli.results import aligned, cells_of, iso, lasting
+from edgead.cli.results import aligned, cells_of, lasting
+from edgead.config.units import iso
 from edgead.recording import Recording
 
 

@@ -76,19 +76,28 @@ def _summary(config: "Config") -> list[str]:
     if not config.series:
         return [*lines, "series   none: no [[series]] in the file"]
     budget = config.limits.memory_budget
-    total, most = 0, 0
     for block in config.series:
         count, each = _block_series(config, block), _series_bytes(block)
-        total, most = total + count * each, most + count
         lines.append(f"series   {_describe(block)}, {count} at most, {show_size(each)} each")
     for group in config.group:
         variables = f"{len(group.variables)} variable{'s' * (len(group.variables) != 1)}"
         lines.append(f"group    {group.id}: {variables} judged together by the model {group.model}")
-    most = min(most, config.limits.max_series)
+    most, total = _most(config)
     lines.append(
         f"memory   at most {show_size(min(total, budget))} for {most} series (budget {show_size(budget)})"
     )
     return lines
+
+
+def _most(config: "Config") -> tuple[int, int]:
+    """Series that all blocks together can make, and what the memory budget counts for them at worst."""
+    left, total = config.limits.max_series, 0
+    for each, count in sorted(
+        ((_series_bytes(block), _block_series(config, block)) for block in config.series), reverse=True
+    ):
+        taken = min(count, left)
+        left, total = left - taken, total + taken * each
+    return config.limits.max_series - left, total
 
 
 def _describe(block: "SeriesConfig") -> str:
@@ -144,9 +153,11 @@ def _notes(config: "Config") -> list[str]:
         and not config.mqtt.host.startswith(("127.", "localhost"))
     ):
         notes.append("the password goes over the network in clear: [mqtt.tls] would hide it")
-    wanted = sum(_block_series(config, block) * _series_bytes(block) for block in config.series)
-    if wanted > config.limits.memory_budget:
-        notes.append("not all of these series fit limits.memory_budget; those that come last are refused")
+    most, total = _most(config)
+    if total > config.limits.memory_budget:
+        notes.append(
+            f"{most} series can need more than limits.memory_budget; those that come last are refused"
+        )
     notes += _group_notes(config)
     notes += _detector_notes(config)
     notes += uplink.notes(config)

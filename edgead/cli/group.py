@@ -15,7 +15,8 @@ from edgead.bridge.messages import to_ms
 from edgead.cli import plot as drawing
 from edgead.cli.detect import Asked
 from edgead.cli.options import progress
-from edgead.cli.results import aligned, iso, lasting
+from edgead.cli.results import aligned, lasting
+from edgead.config.units import iso
 from edgead.errors import InvalidInput, ModelPackageError
 from edgead.multivariate import Contributor, interpretation
 from edgead.onnx import Session

@@ -3,14 +3,13 @@
 import csv
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import click
 import msgspec
 
 from edgead.backtest import Plan
 from edgead.bridge.messages import event_message, to_ms
-from edgead.config.units import show_duration
+from edgead.config.units import iso, show_duration
 from edgead.recording import Recording
 from edgead.records import Event, Verdict
 from edgead.stream import Outcome
@@ -225,10 +224,3 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines, columns under each other."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-
-
-def iso(time_ns: int) -> str:
-    """A time for people: ISO 8601, UTC, with a fraction only where there is one."""
-    moment = datetime.fromtimestamp(time_ns // 10**9, UTC)
-    fraction = f".{time_ns // 10**6 % 1000:03d}" if time_ns % 10**9 else ""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"

@@ -125,12 +125,21 @@ def _print_text(config: "Config", view: "StoreView", engine: "Engine", problems:
             click.echo(line)
 
 
-def _group_cells(group: "Group") -> tuple[str, ...]:
-    from edgead.cli.results import iso
+def _phase(each: "Series | Group", needed: int) -> str:
+    from edgead.config.units import iso
+    from edgead.stream.series import NEVER
 
-    verdict, phase = group.verdict, str(group.phase)
-    if phase == "learning":
-        phase = f"learning ({group.model.needed} to go)"
+    if each.phase == "learning":
+        return f"learning ({needed} to go)"
+    if 0 < each.muted_until_ns < NEVER:
+        return f"muted until {iso(each.muted_until_ns)}"
+    return str(each.phase)
+
+
+def _group_cells(group: "Group") -> tuple[str, ...]:
+    from edgead.config.units import iso
+
+    verdict, phase = group.verdict, _phase(group, group.model.needed)
     if group.episode.is_open:
         phase = f"{phase}, anomaly since {iso(group.episode.since_ns)}"
     judged = ("none", "") if verdict is None else (iso(verdict.time_ns), f"{verdict.score:.3g}")
@@ -138,11 +147,9 @@ def _group_cells(group: "Group") -> tuple[str, ...]:
 
 
 def _cells(series: "Series") -> tuple[str, ...]:
-    from edgead.cli.results import iso
+    from edgead.config.units import iso
 
-    verdict, phase = series.verdict, str(series.phase)
-    if phase == "learning":
-        phase = f"learning ({series.detector.needed} to go)"
+    verdict, phase = series.verdict, _phase(series, series.detector.needed)
     if series.episode.is_open:
         phase = f"{phase}, anomaly since {iso(series.episode.since_ns)}"
     if verdict is None:

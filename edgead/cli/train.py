@@ -226,7 +226,7 @@ def _units(given: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 def _table(source: str, asked: Asked, options: "Options") -> "Table":
     """The aligned rows, and a few words about them."""
-    from edgead.cli.results import iso
+    from edgead.config.units import iso
     from edgead.multivariate import align
     from edgead.recording.variables import longest_gaps, read_variables
     from edgead.stream.group import longest_hole_ns

@@ -48,8 +48,7 @@ def trial_objects(config: "Config") -> list[dict[str, Any]]:
 
 def trial_lines(config: "Config", view: "StoreView | None") -> list[str]:
     """The same for people, and the outbox where there is a view; nothing where there is no uplink and no trial."""
-    from edgead.cli.results import iso
-    from edgead.config.units import show_size
+    from edgead.config.units import iso, show_size
 
     lines = []
     if config.uplink.url and view is not None:

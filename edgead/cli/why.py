@@ -54,13 +54,13 @@ def why(series: str, time: str | None, config_file: str, as_json: bool) -> None:
     from edgead.config import load
 
     config = load(config_file)
-    explanation = _explain(config, series, None if time is None else _time_ns(time))
+    explanation, unit = _explain(config, series, None if time is None else _time_ns(time))
     if as_json:
         import msgspec
 
         click.echo(msgspec.json.encode(explanation))
         return
-    for line in describe(explanation):
+    for line in describe(explanation, unit):
         click.echo(line)
 
 
@@ -75,9 +75,10 @@ def _time_ns(text: str) -> int:
     return at_ns
 
 
-def _explain(config: "Config", series_id: str, at_ns: int | None) -> "Explanation":
-    from edgead.cli.results import iso
+def _explain(config: "Config", series_id: str, at_ns: int | None) -> tuple["Explanation", str]:
+    """The explanation, and the unit of the series."""
     from edgead.cli.status import restore
+    from edgead.config.units import iso
     from edgead.store import Store
     from edgead.stream.why import explain
 
@@ -99,15 +100,16 @@ def _explain(config: "Config", series_id: str, at_ns: int | None) -> "Explanatio
             "yet" if at_ns is None else f"at or before {iso(at_ns)} that the state directory still explains"
         )
         raise InvalidInput(f"series {series_id!r}: no reading {when}")
-    return found
+    return found, known[series_id].settings.unit
 
 
-def describe(explanation: "Explanation") -> list[str]:
+def describe(explanation: "Explanation", unit: str = "") -> list[str]:
     """The explanation in sentences."""
-    from edgead.cli.results import iso
+    from edgead.config.units import iso
 
     verdict = explanation.verdict
-    lines = [f"{verdict.series_id} at {iso(verdict.time_ns)}: {verdict.value:g} is {_judgement(explanation)}"]
+    value = f"{verdict.value:g} {unit}".rstrip()
+    lines = [f"{verdict.series_id} at {iso(verdict.time_ns)}: {value} is {_judgement(explanation)}"]
     if verdict.expected == verdict.expected:
         lines.append(
             f"expected   {verdict.expected:g}, normal from {verdict.lower:g} to {verdict.upper:g};"
@@ -136,7 +138,7 @@ def _needed(explanation: "Explanation") -> str:
 
 
 def _episode(explanation: "Explanation") -> str:
-    from edgead.cli.results import iso
+    from edgead.config.units import iso
 
     since = explanation.episode_since_ns
     return f"; an anomaly is open since {iso(since)}" if since else "; no anomaly is open"

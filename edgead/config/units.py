@@ -1,6 +1,7 @@
 """Durations, sizes and addresses as people write them: ``"250ms"``, ``"64MiB"``, ``"127.0.0.1:8800"``."""
 
 import re
+from datetime import UTC, datetime
 from fractions import Fraction
 from urllib.parse import urlsplit
 
@@ -123,6 +124,13 @@ def show_size(count: int) -> str:
             break
         size, unit = size / 1024, larger
     return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def iso(time_ns: int) -> str:
+    """A time for people: ISO 8601, UTC, with a fraction only where there is one."""
+    moment = datetime.fromtimestamp(time_ns // 10**9, UTC)
+    fraction = f".{time_ns // 10**6 % 1000:03d}" if time_ns % 10**9 else ""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
 def _parse(raw: object, units: dict[str, int], bare_unit: str) -> int:

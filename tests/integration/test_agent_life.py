@@ -186,6 +186,7 @@ def test_a_series_that_left_the_file_is_forgotten_and_unsubscribed(plant: Plant)
     wait_for(
         lambda: "plant/+/temp" not in (plant.folder / "state/subscriptions.json").read_text(), "unsubscribed"
     )
+    assert {path.stat().st_mode & 0o777 for path in (plant.folder / "state").iterdir()} == {0o600}
 
 
 def test_an_agent_waits_for_a_broker_that_comes_late(plant: Plant):

@@ -35,7 +35,7 @@ def why(config: Path, capfd: pytest.CaptureFixture[str], *arguments: str) -> tup
 def test_an_alarm_is_explained_in_words(config: Path, capfd: pytest.CaptureFixture[str]):
     code, out, _ = why(config, capfd, "press1.temp", str(START_NS // 10**9 + 390))
     assert code == 0
-    assert "press1.temp at 2023-11-14T22:19:50Z: 80 is abnormal" in out
+    assert "press1.temp at 2023-11-14T22:19:50Z: 80 degC is abnormal" in out
     assert "<- decided" in out
     assert "an anomaly is open since 2023-11-14T22:19:50Z" in out
 
@@ -53,6 +53,7 @@ def test_the_same_as_json(config: Path, capfd: pytest.CaptureFixture[str]):
     told = json.loads(out)
     assert told["verdict"]["series_id"] == "press1.temp"
     assert told["gates"]["direction"] == "both"
+    assert {"network", "log_odds", "log_odds_bound"} <= set(told["parts"])
 
 
 def test_what_cannot_be_explained_any_more_is_said(config: Path, capfd: pytest.CaptureFixture[str]):

@@ -1,5 +1,7 @@
 """Messages to readings: what a retained message is worth."""
 
+import logging
+
 from edgead.agent.intake import Intake
 from edgead.bridge.inbox import Incoming
 from edgead.bridge.topics import Topics
@@ -77,3 +79,36 @@ def test_a_series_of_a_topic_with_spaces_is_found_again_after_a_restart():
     for series_id, series in engine.series.items():
         assert series.topic == "hall 1/press 2"
         assert again.settings_for(series_id, series.source) is not None
+
+
+class Lines(logging.Handler):
+    """What came to the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+def test_a_payload_that_cannot_be_read_is_in_the_log_once_for_each_block_and_cause():
+    config = parse(b'[[series]]\ntopic = "tele/{plug}/SENSOR"\nvalue = "ENERGY.Power"\n', "gw.toml")
+    intake = Intake(config, Topics("gw1"), Engine(EngineSettings(node="gw1")))
+    log, lines = logging.getLogger("edgead"), Lines()
+    log.addHandler(lines)
+    try:
+        for plug in ("a", "b"):
+            for payload in (b'{"ENERGY":{"Total":3}}', b"secret", b'{"ENERGY":{"Power":1}}'):
+                intake.read(Incoming(f"tele/{plug}/SENSOR", payload, False, RECEIVED_NS, 1), RECEIVED_NS)
+    finally:
+        log.removeHandler(lines)
+    told = [record.__dict__["fields"] for record in lines.records if record.levelno == logging.WARNING]
+    assert [(each["topic"], each["cause"]) for each in told] == [
+        ("tele/a/SENSOR", "no_value"),
+        ("tele/a/SENSOR", "not_json"),
+    ]
+    assert told[0]["value"] == "ENERGY.Power"
+    assert told[0]["samples"] == "edgead/gw1/deadletter"
+    assert "secret" not in str(told)
+    assert intake.counts == {"payload_no_value": 2, "payload_not_json": 2}

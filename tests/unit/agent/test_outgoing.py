@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from edgead.agent.outgoing import WINDOW, Outgoing
+from edgead.agent.outgoing import WINDOW, Outgoing, event_fields
 from edgead.bridge.topics import Topics
-from edgead.records import Event, Verdict
+from edgead.records import Contribution, Event, Verdict
 from edgead.store import SpoolRow
 from edgead.stream import Engine, EngineSettings, SeriesSettings
 
@@ -168,3 +168,34 @@ def test_the_retained_meta_of_a_series_that_is_gone_is_taken_back(outgoing: Outg
     outgoing.changed({"gone"})
     outgoing.pump()
     assert ("edgead/n/series/gone/meta", {}, 1, True) in broker.sent
+
+
+def test_a_muted_series_says_until_when(outgoing: Outgoing, broker: Broker):
+    outgoing.connected(0)
+    outgoing._engine.command("mute", "a", 0, until_ns=3600 * S)
+    outgoing.pump()
+    metas = [payload for topic, payload, _, _ in broker.sent if topic.endswith("/meta")]
+    assert (metas[-1]["phase"], metas[-1]["reason"]) == ("muted", "muted until 1970-01-01T01:00:00Z")
+
+
+def test_an_event_in_the_log_says_what_was_measured_and_what_was_normal():
+    told = Verdict("a", 3 * S, 27.827, 21.92, 21.42, 22.42, 32.5, 0.97, True, "ready")
+    fields = event_fields(Event("id1", "open", 3 * S, told, "degC", "m@1"))
+    assert fields == {
+        "series": "a",
+        "event": "open",
+        "at": "1970-01-01T00:00:03Z",
+        "value": "27.827 degC",
+        "normal": "21.42..22.42",
+        "severity": "0.97",
+        "id": "id1",
+    }
+
+
+def test_an_event_of_a_group_in_the_log_names_its_causes():
+    nan = float("nan")
+    top = (Contribution("current", 0.8, ("current",)), Contribution("flow", 0.2, ("current",)))
+    row = Verdict("group/pump1", 3 * S, nan, nan, nan, nan, 1.7, 0.41, True, "ready", top=top)
+    fields = event_fields(Event("id1", "open", 3 * S, row, "", "pump@1.0.0"))
+    assert fields["causes"] == "current 80%, flow 20%"
+    assert "value" not in fields

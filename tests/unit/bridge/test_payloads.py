@@ -50,6 +50,24 @@ def test_the_default_path_takes_a_bare_number_too(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "payload", [b"+21.5", b"021.5", b".5", b"nan", b"unavailable", b"True", b" unknown \n"]
+)
+def test_the_default_path_takes_every_spelling_of_a_bare_number(payload: bytes) -> None:
+    want = compile_decoder("")(payload, ARRIVAL_NS)
+    assert repr(compile_decoder("value", "ts")(payload, ARRIVAL_NS)) == repr(want)
+
+
+@pytest.mark.parametrize("text", ["21,5", "21.5 °C", "ON", "1.234,5"])
+def test_a_bare_text_that_is_no_number_is_told_as_it_came(text: str) -> None:
+    with pytest.raises(PayloadError) as caught:
+        compile_decoder("value", "ts")(text.encode(), ARRIVAL_NS)
+    assert (caught.value.cause, str(caught.value)) == (
+        "not_json",
+        f"expected a number or a JSON document, got {text!r}",
+    )
+
+
+@pytest.mark.parametrize(
     ("payload", "cause"),
     [
         (b"", "empty"),

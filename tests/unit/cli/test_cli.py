@@ -124,9 +124,20 @@ def test_check_says_what_may_not_have_been_meant(edgead, tmp_path: Path):
         "can be reached from outside",
         "node.id is the default",
         "in clear",
-        "not all of these series fit",
+        "1000 series can need more than limits.memory_budget; those that come last are refused",
     ):
         assert part in out
+
+
+def test_several_blocks_with_wildcards_share_max_series_and_its_memory(edgead, tmp_path: Path):
+    one = '[[series]]\ntopic = "a/#"\ndetector = "spectral-residual"\n'
+    (tmp_path / "one.toml").write_text(one)
+    (tmp_path / "three.toml").write_text(one + one.replace("a/#", "b/#") + one.replace("a/#", "c/+"))
+    outs = [edgead("check", "-c", tmp_path / name).out for name in ("one.toml", "three.toml")]
+    memory = [line for out in outs for line in out.splitlines() if line.startswith("  memory ")]
+    assert memory[0] == memory[1]
+    assert "for 1000 series" in memory[0]
+    assert "note:" not in outs[1]
 
 
 def test_check_says_when_more_series_are_named_than_allowed(edgead, tmp_path: Path):
