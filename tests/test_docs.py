@@ -8,6 +8,7 @@ from typing import get_type_hints
 import click
 import pytest
 
+from edgead.agent.vitals import Vitals, to_health
 from edgead.cli import cli
 from edgead.config import MqttConfig, TlsConfig, UplinkConfig, UplinkDataConfig, parse
 from edgead.config.settings import BLOCKS, TABLES, Section
@@ -114,6 +115,29 @@ def test_every_command_and_option_is_documented(name: str):
 
 def test_no_command_is_documented_that_does_not_exist():
     assert set(re.findall(r"^## `edgead (\w+)", COMMANDS, re.M)) == set(cli.commands)
+
+
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+
+
+def test_every_metric_of_the_agent_is_documented():
+    counts = dict.fromkeys(get_type_hints(Vitals), 1)
+    vitals = Vitals(**{**counts, "dropped": {"late": 1}, "problems": [], "clock": "trusted"})
+    names = {f"edgead_{metric.name}" for metric in to_health(vitals).metrics}
+    part = OPERATIONS.split("\n## Probes and metrics\n", 1)[1].split("\n### ", 1)[0]
+    rows = re.findall(r"^\| (`edgead_.*?) \|", part, re.M)
+    assert set(re.findall(r"`(edgead_\w+)", "".join(rows))) == names
+
+
+def test_every_cause_of_a_drop_is_documented():
+    part = OPERATIONS.split("\n### What is counted\n", 1)[1].split("\n## ", 1)[0]
+    documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", part, re.M))))
+    counted = {"command_retained", "command_failed", "uplink_full", "uplink_data"}
+    for name in ("agent/intake.py", "stream/series.py", "stream/engine.py"):
+        text = (ROOT / "edgead" / name).read_text()
+        for key in re.findall(r"\bcounts\[(.*?)\] \+=", text):
+            counted |= set(re.findall(r'(?<!f)"(\w+)"', key))
+    assert documented == {name for name in counted if not name.startswith("payload_")} - {"readings"}
 
 
 # ---------------------------------------------------------------- the HTTP API

@@ -184,7 +184,7 @@ def check_univariate(spec: UnivariateManifest) -> None:
         if not low <= value <= high:
             raise InvalidInput(f"{field} = {value}: expected {low} to {high}")
     if not _FEATURES.fullmatch(spec.features):
-        raise InvalidInput(f"features = {spec.features!r}: expected a name and a version, as srcnn-rows@1")
+        raise InvalidInput(f"features = {spec.features!r}: expected a name and a version, as edgead-rows@1")
     if len(spec.constants) > MAX_CONSTANTS or not all(map(math.isfinite, spec.constants.values())):
         raise InvalidInput(f"constants: expected at most {MAX_CONSTANTS} finite numbers")
 
