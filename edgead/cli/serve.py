@@ -60,8 +60,8 @@ def serve(settings: tuple[str, ...], config_file: str | None, **options: Any) ->
     """Serve the Anomaly Detector API (v1.0, v1.1 and its previews) until SIGTERM or Ctrl-C.
 
     Programs written for the cloud service keep working when only their endpoint changes, and their key. Options
-    win over the configuration file. SIGHUP reads keys and certificate again; a change of the keys is seen within a second.
-    What the former container was started with (Eula=, Billing=, ApiKey=) is accepted and has no effect; any
+    win over the configuration file. SIGHUP reads keys and certificate again; a change of the keys is seen within a
+    second. What the former container was started with (Eula=, Billing=, ApiKey=) is accepted and has no effect; any
     other argument is refused.
 
     \b
