@@ -38,7 +38,7 @@ def build(config: Config) -> Agent:
     engine = Engine(config.engine)
     saving = Saving(Path(config.node.state_dir), config.store, engine, now_ns=now_ns)
     agent = Agent(config, engine, saving, Link(config, clock.now_ns), clock)
-    saving.restore(agent.intake.settings_for)
+    agent.dismiss(saving.restore(agent.intake.settings_for))
     clock.continue_from(max((series.arrived_ns for series in engine.series.values()), default=0))
     engine.resume(clock.now_ns())
     return agent

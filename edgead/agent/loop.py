@@ -58,6 +58,8 @@ HEALTH_EVERY_S = 30.0
 LOOK_EVERY_S = 1.0
 #: A refused series is a problem for this long after its last reading.
 REFUSED_SHOWN_NS = 600 * 10**9
+#: Names in one line of the log.
+NAMES_SHOWN = 20
 
 
 class Agent:
@@ -347,10 +349,19 @@ class Agent:
         self._tell_refused()
         self.saving.retire([*removed, *gone])
         self._link.start(self.intake.filters)
-        self.outgoing.changed({*changed, *removed, *fresh, *gone})
+        self.outgoing.changed({*changed, *fresh})
+        self.dismiss([*removed, *gone])
         self.uplink.load(config)
         self._begin_rollout()
         log.info("configuration taken", extra={"fields": {"changed": len(changed), "removed": len(removed)}})
+
+    def dismiss(self, names: list[str]) -> None:
+        """Series and groups that left the configuration: what is retained of them goes, and the log says so."""
+        self.outgoing.changed(set(names))
+        if names:
+            more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+            fields = {"count": len(names), "names": ", ".join(sorted(names)[:NAMES_SHOWN]) + more}
+            log.warning("no longer configured, and forgotten", extra={"fields": fields})
 
     def _tell_refused(self) -> None:
         for group_id, reason in self.groups.refused.items():

@@ -122,6 +122,10 @@ class Outgoing:
     def changed(self, series_ids: set[str]) -> None:
         """The phase of these series and groups changed, or they are gone."""
         self._metas.update(dict.fromkeys(series_ids))
+        for name in series_ids:
+            if not self._is_there(name):
+                self._states.pop(name, None)
+                self._told.pop(name, None)
 
     def note(self, verdicts: list[Verdict], now_ns: int) -> None:
         """Keep what is worth telling of new verdicts: a change, or the first after the state interval."""
@@ -192,6 +196,8 @@ class Outgoing:
                 topic, payload = self._topics.named(series_id, "meta"), self._meta(series_id)
                 if self._publisher.publish(topic, payload, retain=True) is None:
                     return
+                if not payload and self._take_back_state(series_id) is None:
+                    return
                 del self._metas[series_id]
             elif self._states:
                 series_id, verdict = next(iter(self._states.items()))
@@ -201,6 +207,12 @@ class Outgoing:
                 del self._states[series_id]
             else:
                 return
+
+    def _take_back_state(self, name: str) -> int | None:
+        return self._publisher.publish(self._topics.named(name, "state"), b"", qos=0, retain=True)
+
+    def _is_there(self, name: str) -> bool:
+        return name in self._engine.series or name in self._engine.groups
 
     def _meta(self, name: str) -> bytes:
         """Meta of a series or group; empty, which takes the retained message back, for one that is gone."""

@@ -242,11 +242,13 @@ class Saving:
 
     # ------------------------------------------------------------------ reading
 
-    def restore(self, settings_for) -> None:  # type: ignore[no-untyped-def]
-        """Bring the engine to where the last commit left it."""
+    def restore(self, settings_for) -> list[str]:  # type: ignore[no-untyped-def]
+        """Bring the engine to where the last commit left it; the series and groups that are no longer configured."""
         snapshots = {series_id: (seq, blob) for series_id, seq, blob in self._store.snapshots()}
-        self._retired += self._engine.restore(snapshots, self._store.journal(), settings_for)
+        gone = self._engine.restore(snapshots, self._store.journal(), settings_for)
+        self.retire(gone)
         self._tell_notices()
+        return gone
 
     def peek(self, *, after: int = 0, through: int | None = None, limit: int = 100) -> list[SpoolRow]:
         """Events on disk, see `Store.peek`.

@@ -515,13 +515,16 @@ class Engine:
         """
         retired = self._restore_snapshots(snapshots, settings_for)
         included = {series_id: seq for series_id, (seq, _) in snapshots.items()}
+        unsaved: set[str] = set()  # only the journal knows them
         for seq, entry in entries:
             for noted in journal.decode(entry):
                 self._replay(noted, seq, included, settings_for)
+                if isinstance(noted, journal.Added) and noted.series_id not in included:
+                    unsaved.add(noted.series_id)
             self.settle(seq)
         self._link(self.groups.values())
         self.counts.clear()
-        return retired
+        return [*retired, *sorted(unsaved - self.series.keys())]
 
     def resume(self, now_ns: int) -> None:
         """Go on at this processing time, which may lie before the stored one (a device that woke in 1970)."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgead.bridge.tools import Publisher
+from edgead.store import Store
 from tests.agent_process import AgentProcess, Heard, wait_for
 from tests.mosquitto import Mosquitto
 from tests.recordings import START_MS
@@ -187,6 +188,28 @@ def test_a_series_that_left_the_file_is_forgotten_and_unsubscribed(plant: Plant)
         lambda: "plant/+/temp" not in (plant.folder / "state/subscriptions.json").read_text(), "unsubscribed"
     )
     assert {path.stat().st_mode & 0o777 for path in (plant.folder / "state").iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_what_left_the_file_between_two_runs_is_taken_back_at_the_broker(plant: Plant, end: str):
+    plant.send(50)
+    wait_for(lambda: plant.last("edgead/gw1/series/plant.press.temp/state") != {}, "state told")
+    wait_for(lambda: _journal_rows(plant) > 0, "the series is on the disk")
+    getattr(plant.agent, end)()
+    plant.configure(text=CONFIG.replace("{{machine}}/temp", "{{machine}}/pressure"))
+    plant.heard.messages.clear()
+    plant.agent.start()
+    gone = {(f"edgead/gw1/series/plant.press.temp/{leaf}", b"") for leaf in ("meta", "state")}
+    wait_for(lambda: gone <= set(plant.heard.messages), "meta and state taken back")
+    assert "no longer configured, and forgotten count=1 names=plant.press.temp" in plant.agent.log.read_text()
+
+
+def _journal_rows(plant: Plant) -> int:
+    view = Store.read_only(plant.folder / "state")
+    try:
+        return view.journal_rows
+    finally:
+        view.close()
 
 
 def test_an_agent_waits_for_a_broker_that_comes_late(plant: Plant):

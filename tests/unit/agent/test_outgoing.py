@@ -168,6 +168,19 @@ def test_the_retained_meta_of_a_series_that_is_gone_is_taken_back(outgoing: Outg
     outgoing.changed({"gone"})
     outgoing.pump()
     assert ("edgead/n/series/gone/meta", {}, 1, True) in broker.sent
+    assert ("edgead/n/series/gone/state", {}, 0, True) in broker.sent
+
+
+def test_a_series_that_is_gone_tells_no_state_that_waited(outgoing: Outgoing, broker: Broker):
+    outgoing.connected(0)
+    outgoing.note([verdict()], 0)
+    outgoing._engine.remove("a")
+    outgoing.changed({"a"})
+    outgoing.pump()
+    assert [(topic, body) for topic, body, _, _ in broker.sent] == [
+        ("edgead/n/series/a/meta", {}),
+        ("edgead/n/series/a/state", {}),
+    ]
 
 
 def test_a_muted_series_says_until_when(outgoing: Outgoing, broker: Broker):
