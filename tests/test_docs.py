@@ -188,6 +188,12 @@ def test_the_first_call_of_the_http_api_gives_its_documented_answer():
     assert detect("last", json.loads(asked)) == pytest.approx(json.loads(answer))
 
 
+def test_the_sample_of_the_readme_runs(capsys: pytest.CaptureFixture[str]):
+    (sample,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    exec(compile(sample, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("True ")
+
+
 @pytest.mark.parametrize("at", range(2))
 def test_the_samples_of_the_model_package_run(at: int, monkeypatch: pytest.MonkeyPatch):
     samples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "model-package.md").read_text(), re.S)
