@@ -41,7 +41,7 @@ def read_csv(
         layout.names[at]: np.concatenate([block[place] for block in blocks])
         for place, at in enumerate(layout.value_columns)
     }
-    read = {layout.time_column, *layout.value_columns}
+    read = {layout.time_column, *layout.value_columns, *layout.nothing}
     others = tuple(name for at, name in enumerate(layout.names) if at not in read)
     return Columns(np.concatenate(stamps) if stamps else None, values, layout.notes, others)
 
@@ -55,6 +55,7 @@ class _Layout(msgspec.Struct, frozen=True):
     names: list[str]
     value_columns: list[int]
     time_column: int | None
+    nothing: set[int]
     notes: tuple[str, ...]
 
 
@@ -79,16 +80,16 @@ def _look(path: Path, columns: Sequence[str], time: str | None) -> _Layout:
     time_column = column_at(path, names, time) if time else _guess_time(names, body)
     chosen = [column_at(path, names, name) for name in columns]
     notes: tuple[str, ...] = ()
+    others = [at for at in range(width) if at != time_column]
+    # a line that ends with a delimiter has one cell more, without name or value
+    nothing = {at for at in others if header and not any(row[at].strip() for row in (rows[0], *body))}
     if not chosen:
-        others = [at for at in range(width) if at != time_column]
-        # a line that ends with a delimiter has one cell more, without name or value
-        nothing = {at for at in others if header and not any(row[at].strip() for row in (rows[0], *body))}
         chosen = [at for at in others if at not in nothing and all(_is_value(row[at]) for row in body)]
         text = ", ".join(names[at] for at in others if at not in chosen)
         notes = (f"not numbers and left out: {text}",) if text else ()
     if not chosen:
         raise InvalidInput(f"{path}: no column of numbers among {', '.join(names)}", code="NoVariablesFound")
-    return _Layout(path, delimiter, header, names, list(dict.fromkeys(chosen)), time_column, notes)
+    return _Layout(path, delimiter, header, names, list(dict.fromkeys(chosen)), time_column, nothing, notes)
 
 
 def _lines(path: Path) -> Generator[str, None, None]:

@@ -62,7 +62,7 @@ def read_variables(
     start_ns, end_ns : int, optional
         First and last time, both inclusive.
     exact : bool
-        Refuse columns and files that are none of `names`.
+        Refuse columns and files that are none of `names`; without names, columns that are not numbers.
     progress : callable
         Told the number of bytes read.
 
@@ -119,8 +119,10 @@ def _read_table(
     recording = read_recording(path, columns=names, time=time, interval_ns=interval_ns, progress=progress)
     if not recording.timed and interval_ns is None:
         raise InvalidInput(f"{path}: no column of times, expected one called {TIME}", code="ColumnNotFound")
-    if exact:
+    if exact and names:
         _refuse_others(path, recording.others)
+    elif exact and recording.others:  # reading them tells which cell is no number
+        read_recording(path, columns=recording.others, time=time, interval_ns=interval_ns)
     columns = {name: _in_order(recording, values) for name, values in recording.columns.items()}
     return columns, tuple(note for note in recording.notes if not note.startswith("times go back"))
 
@@ -136,7 +138,9 @@ def _refuse_repeated(path: Path) -> None:
         with open(path, encoding="utf-8-sig", newline="") as file:
             line = file.readline()
         header = next(csv.reader([line], delimiter=delimiter_of([line])), [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path}: not UTF-8, expected a text file", code="ReadingFileError") from None
+    except (OSError, csv.Error) as error:
         raise InvalidInput(f"{path}: cannot be read ({error})", code="ReadingFileError") from None
     names = [cell.strip() for cell in header]
     repeated = sorted({name for name in names if name and names.count(name) > 1})

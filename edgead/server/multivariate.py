@@ -49,6 +49,9 @@ RETRY_S = 5
 PREVIEWS: tuple[Version, ...] = ("v1.1-preview", "v1.1-preview.1")
 
 _Answer = TypeVar("_Answer")
+#: What a proxy tells of the address that the client used.
+_SCHEME, _HOST = re.compile("https?"), re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]{1,64}){1,8}/?")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
@@ -333,5 +336,14 @@ def _identity(request: Request, name: str, *, code: str = "ModelNotExist") -> st
 
 
 def _root(request: Request) -> str:
-    """Scheme and host as the client reached us."""
-    return f"{request.url.scheme}://{request.url.netloc}"
+    """Scheme, host and prefix as the client reached us, or the proxy before us.
+
+    A client that makes up these headers gets its own links wrong and nobody else's.
+    """
+
+    def told(name: str, form: re.Pattern[str], default: str) -> str:
+        text = request.headers.get(f"x-forwarded-{name}", "").partition(",")[0].strip()
+        return text if form.fullmatch(text) else default
+
+    scheme, host = told("proto", _SCHEME, request.url.scheme), told("host", _HOST, request.url.netloc)
+    return f"{scheme}://{host}{told('prefix', _PREFIX, '').rstrip('/')}"

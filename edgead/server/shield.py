@@ -344,6 +344,8 @@ def tell_reload(problem: str, clients: list[str]) -> None:
 
 def _usual(path: str) -> str:
     """A path as the routes have it."""
+    if path.startswith(("http://", "https://")):  # a proxy may ask for the whole URL (RFC 9112, 3.2.2)
+        path = "/" + path.partition("//")[2].partition("/")[2]
     if "//" in path:  # endpoints were shown with a slash at their end
         path = _SLASHES.sub("/", path)
     # the service did not tell letters of its own words apart: its client of v1.0 asks for changePoint

@@ -15,6 +15,8 @@ from starlette.responses import Response
 from edgead.errors import EdgeADError
 
 _BOM = b"\xef\xbb\xbf"
+#: How bodies begin that some clients can send and the service did not take.
+_GZIP, _UTF_16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
 JSON = "application/json"
 
 
@@ -99,8 +101,18 @@ def decode(data: bytes, reader: Callable[[bytes], Any] = msgspec.json.decode) ->
     try:
         return reader(data.removeprefix(_BOM))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = str(error) or "nested too deep"
+        reason = _why_no_json(data, error)
         raise ServiceError(400, "InvalidJsonFormat", f"The request body is not JSON: {reason}.") from None
+
+
+def _why_no_json(data: bytes, error: Exception) -> str:
+    if not data:
+        return "it is empty"
+    if data.startswith(_GZIP):
+        return "it is compressed, expected plain text"
+    if data.startswith(_UTF_16) or isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return str(error) or "nested too deep"
 
 
 async def read_body(request: Request, at_most: int, *, code: str = "BadArgument") -> bytes:

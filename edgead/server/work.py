@@ -125,16 +125,23 @@ def _columns(
     """Variables of the source up to its last time; with names these and no others."""
     path = _fetch(order, folder)
     if order.schema == "OneTable" and path.is_dir():
-        raise InvalidInput("dataSchema OneTable: expected one file, got a folder", code="ReadingFileError")
+        raise InvalidInput(
+            "dataSchema OneTable: expected one table, got a folder (or a zip) of files",
+            code="ReadingFileError",
+        )
     if order.schema == "MultiTable" and not path.is_dir():
         raise InvalidInput(
             "dataSchema MultiTable: expected a folder (or a zip) of files, got one file",
             code="ReadingFileError",
         )
     time_column = None if path.is_dir() or path.suffix.lower() == ".parquet" else TIME
-    found = read_variables(
-        path, names=names, time=time_column, start_ns=start_ns, end_ns=order.end_ns, exact=bool(names)
-    )
+    try:
+        found = read_variables(
+            path, names=names, time=time_column, start_ns=start_ns, end_ns=order.end_ns, exact=True
+        )
+    except InvalidInput as error:  # the client named a source, and not our copy of it
+        source = order.source.partition("?")[0].rstrip("/")
+        raise InvalidInput(error.message.replace(str(path), source), code=error.code) from None
     return found.columns
 
 

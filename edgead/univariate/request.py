@@ -189,7 +189,7 @@ def shown(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**30:
         return "an integer of more than 30 digits"
     if isinstance(value, (list, dict, tuple, set)):
-        return f"a {type(value).__name__}"
+        return f"{'a' if value else 'an empty'} {type(value).__name__}"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -15,7 +15,7 @@ import pytest
 
 from edgead.package import read_package
 from edgead.registry import Registry
-from tests.served import ModelServer, alive, machine, stamp, status_of, train_body, write_table
+from tests.served import MULTIVARIATE, ModelServer, alive, machine, stamp, status_of, train_body, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 #: The model learns from the first 400; the last 20 are a fault.
@@ -181,6 +181,32 @@ def test_detect_last_takes_what_real_programs_send(trained: tuple[ModelServer, s
         variable["values"] = [str(variable["values"][at]) for at in order]
     path = f"//anomalydetector/v1.1/multivariate/models/{model}%3Adetect-last"
     assert server.ask("POST", path, {"variables": mixed[::-1]}).json()["results"] == plain["results"]
+
+
+@pytest.mark.parametrize(
+    ("told", "address"),
+    [
+        ({}, "http://{host}"),
+        (
+            {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "edge.example:8443"},
+            "https://edge.example:8443",
+        ),
+        ({"X-Forwarded-Proto": "https, http", "X-Forwarded-Prefix": "/plant/ad/"}, "https://{host}/plant/ad"),
+        (
+            {"X-Forwarded-Proto": "x", "X-Forwarded-Host": "a/b?", "X-Forwarded-Prefix": "//a.example"},
+            "http://{host}",
+        ),
+    ],
+)
+def test_links_lead_to_where_the_client_came_from(
+    trained: tuple[ModelServer, str], told: dict[str, str], address: str
+):
+    server, model = trained
+    body = {"dataSource": "machine.csv", "startTime": stamp(300), "endTime": stamp(301)}
+    answer = server.v11("POST", f"models/{model}:detect-batch", body, headers=told)
+    place = answer.headers["operation-location"]
+    expected = address.format(host=f"127.0.0.1:{server.port}")
+    assert place == f"{expected}{MULTIVARIATE}detect-batch/{answer.json()['resultId']}"
 
 
 def test_the_package_is_fetched_and_named_after_the_model(trained: tuple[ModelServer, str]):

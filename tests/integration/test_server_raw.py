@@ -142,6 +142,16 @@ def test_one_connection_carries_many_requests(served):
         assert read_answer(line).status == 200
 
 
+def test_a_proxy_may_ask_for_the_whole_url(served):
+    server, context, _ = served
+    path = "/anomalydetector/v1.1/timeseries/last/detect"
+    for scheme in ("https", "http"):
+        request = post(f"{scheme}://localhost:{server.port}/{path}", body("{}T00:00:00Z"), *DOTNET)
+        assert exchange(server.port, request, context).status == 200
+        refused = exchange(server.port, post(f"{scheme}://localhost{path}", b"{}"), context)
+        assert (refused.status, refused.code) == (401, "401")
+
+
 def test_delete_without_a_body_but_with_its_length(served):
     server, context, _ = served
     request = (

@@ -174,3 +174,4 @@ def test_a_delimiter_at_the_end_of_each_line_makes_no_column(tmp_path):
     found = read_recording(tmp_path / "a.csv")
     assert list(found.columns) == ["flow"]
     assert found.notes == ("not numbers and left out: column3",)
+    assert read_recording(tmp_path / "a.csv", columns=["flow"]).others == ()

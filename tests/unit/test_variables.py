@@ -85,7 +85,7 @@ BAD: dict[str, tuple[Make, dict[str, object], str, str]] = {
         "FileNotExist",
         "no file of the variable 'b'",
     ),
-    "not text": (lambda p: _binary(p), {}, "ReadingFileError", "cannot be read|not UTF-8"),
+    "not text": (lambda p: _binary(p), {}, "ReadingFileError", "all.csv: not UTF-8, expected a text file"),
     "a column too many": (
         lambda p: table(p, GOOD),
         {"names": ["flow"], "exact": True},
@@ -97,6 +97,12 @@ BAD: dict[str, tuple[Make, dict[str, object], str, str]] = {
         {"names": ["a"], "exact": True},
         "RedundantFile",
         "no variables of the model: b",
+    ),
+    "a column of words, where all are variables": (
+        lambda p: table(p, "timestamp,flow,heat\n1700000001,1,2\n1700000002,3,high\n1700000003,5,6\n"),
+        {"exact": True},
+        "VariableParseError",
+        "all.csv:3: heat = 'high'",
     ),
     "huge": (lambda p: _huge(p), {}, "FileSizeTooLarge", "2000000001 bytes, at most 2000000000"),
     "an empty folder": (lambda p: p, {}, "NoVariablesFound", "no files of variables"),

@@ -46,7 +46,6 @@ def _file(name: str) -> Callable[[Request], Awaitable[Response]]:
         "etag": tag,
         "cache-control": "no-cache",
         "content-security-policy": POLICY,
-        "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
         "cross-origin-opener-policy": "same-origin",
     }

@@ -1,5 +1,6 @@
 """JSON, times and the two shapes of errors."""
 
+import gzip
 from datetime import UTC, datetime
 
 import pytest
@@ -31,6 +32,20 @@ def test_what_is_not_json_is_refused_with_the_reason(data: bytes):
     with pytest.raises(ServiceError, match=r"The request body is not JSON: .+") as told:
         decode(data)
     assert (told.value.status, told.value.code) == (400, "InvalidJsonFormat")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "it is empty"),
+        (gzip.compress(b"{}"), "it is compressed, expected plain text"),
+        ("{}".encode("utf-16"), "it is not UTF-8"),
+        (b'{"a": "\xe9"}', "it is not UTF-8"),
+    ],
+)
+def test_what_a_client_does_with_its_bodies_is_told(data: bytes, reason: str):
+    with pytest.raises(ServiceError, match=f"The request body is not JSON: {reason}."):
+        decode(data)
 
 
 @pytest.mark.parametrize(
