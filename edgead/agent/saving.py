@@ -209,8 +209,12 @@ class Saving:
 
     def _failed(self, error: StoreError) -> None:
         """The disk refused something: told, and tried again in a while, or at once where the file is damaged."""
-        log.error("store failed", extra={"fields": {"kind": error.kind, "reason": str(error)}})
-        self.problems = [f"store: {error}"]
+        problems = [f"store: {error}"]
+        if problems != self.problems:  # a line at every try would itself fill a disk
+            log.error(
+                "store failed, tried again", extra={"fields": {"kind": error.kind, "reason": str(error)}}
+            )
+        self.problems = problems
         now_s = time.monotonic()
         if error.kind == "corrupt" and not self._damaged:
             self._damaged = True

@@ -1,6 +1,7 @@
 """A TOML file into a `Config`, or every mistake in it at once."""
 
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from edgead.config.settings import (
     TlsConfig,
     describe,
 )
-from edgead.errors import ConfigError
+from edgead.errors import ConfigError, OuterWorldError
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_BLOCKS = 10_000
@@ -49,20 +50,35 @@ def load(path: str | Path) -> Config:
     ------
     ConfigError
         With every mistake found, each naming file, line, key, value and what was expected.
+    OuterWorldError
+        If the state directory, where fragments may be, is another user's.
     """
     data = _read(path)
     config = parse(data, path)
-    folder = Path(config.node.state_dir) / FRAGMENTS
     found: dict[str, bytes] = {}
     left_out = []
     # each on its own: one that does not fit the file any more must not keep the others, and the device, from working
-    for name in sorted(folder.glob("*.toml"))[:MAX_FRAGMENTS]:
+    for name in _fragments(config.node.state_dir):
         try:
             with_it = {**found, name.stem: _read(name)}
             config, found = parse(data, path, fragments=with_it), with_it
         except ConfigError as error:
             left_out.append(f"the fragment {name.stem} is left out: {error.mistakes[0]}")
     return replace(config, left_out=tuple(left_out))
+
+
+def _fragments(state_dir: str) -> list[Path]:
+    """Files of the fragments in a state directory, in the order of their names."""
+    folder = Path(state_dir) / FRAGMENTS
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".toml"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise OuterWorldError(
+            f"state directory {state_dir}: {error.strerror}; run this as the user of the agent, or as root"
+        ) from error
+    return [folder / name for name in names[:MAX_FRAGMENTS]]
 
 
 def _read(path: str | Path) -> bytes:

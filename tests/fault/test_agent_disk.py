@@ -65,6 +65,8 @@ def test_a_disk_that_takes_nothing_is_told_and_loses_no_event(tmp_path: Path, er
             wait_for(lambda: any(each.startswith("store:") for each in problems()), "the trouble told")
             during = [e for e in expected if START_MS + 750_000 < int(str(e["ts"])) < START_MS + 1_050_000]
             wait_for(lambda: all(e in heard.events("press.v0") for e in during), "events told meanwhile")
+            told = [line for line in agent.log.read_text().splitlines() if "store failed" in line]
+            assert len(told) == len(set(told)), "one line a reason, not one a try"
             os.unlink(broken)
             wait_for(lambda: problems() == [], "recovered")
             publish(rows[1100:])

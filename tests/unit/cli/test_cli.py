@@ -140,6 +140,23 @@ def test_several_blocks_with_wildcards_share_max_series_and_its_memory(edgead, t
     assert "note:" not in outs[1]
 
 
+def test_a_state_directory_of_another_user_is_told_so(
+    edgead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "gw.toml").write_text('[node]\nstate_dir = "state"\n')
+
+    def refuse(folder: Path) -> list[str]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("edgead.config.loading.os.listdir", refuse)
+    ran = edgead("status", "-c", tmp_path / "gw.toml")
+    assert ran.code == 1
+    assert ran.err == (
+        f"edgead: error: state directory {tmp_path}/state: Permission denied;"
+        " run this as the user of the agent, or as root\n"
+    )
+
+
 def test_check_says_when_more_series_are_named_than_allowed(edgead, tmp_path: Path):
     blocks = "".join(f'[[series]]\ntopic = "a/{number}"\n' for number in range(3))
     (tmp_path / "gw.toml").write_text(f"[limits]\nmax_series = 2\n{blocks}")
