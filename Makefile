@@ -36,7 +36,7 @@ lint: build
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.[ch]' 'tests/*.[ch]' 'firmware-config/*.[ch]')
 
-check: lint      ## formatters, linters, types, import contracts, unit + property + C tests: about a minute
+check: lint      ## formatters, linters, types, import contracts, unit + property + C tests: some minutes
 	$(PY) -m pytest -q tests/unit tests/property tests/c -m "not campaign"
 
 test: lint $(VENV)/.ready-train  ## everything; the long campaigns run a seeded tenth; installs torch
