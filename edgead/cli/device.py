@@ -104,9 +104,20 @@ def _describe(block: "SeriesConfig") -> str:
     from edgead.config.units import show_duration
 
     paths = ", ".join(value or "bare number" for value in block.values)
-    name = f" as {block.id}" if block.id else ""
+    name = f" as {', '.join(_ids(block)) or block.id}" if block.id or _is_literal(block) else ""
     judging = f"{_detector(block)}, window {block.window}, sensitivity {block.sensitivity}"
     return f"{block.topic} ({paths}){name}: every {show_duration(block.interval)}, {judging}"
+
+
+def _ids(block: "SeriesConfig") -> list[str]:
+    """Ids of the series of a block without wildcards: characters that an id cannot have are replaced in them."""
+    from edgead.bridge.payloads import field_names
+    from edgead.bridge.topics import TopicPattern
+
+    if not _is_literal(block):
+        return []
+    pattern = TopicPattern(block.topic, block.id_template)
+    return [pattern.series_id(block.topic, {}, field) for field in field_names(block.value)]
 
 
 def _detector(block: "SeriesConfig") -> str:

@@ -90,6 +90,8 @@ def read_recording(
     stamps = read.times_ns
     if stamps is None:
         stamps = START_NS + (interval_ns or 10**9) * np.arange(rows, dtype=np.int64)
+        if interval_ns is None:
+            notes.append("no column of times: taken as a row a second (--time or --interval says otherwise)")
     elif stamps.min() <= 0:
         stamps = stamps - stamps.min() + START_NS
         notes.append("times from before 1970 are counted from 2000-01-01")

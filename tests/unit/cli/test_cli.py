@@ -140,6 +140,15 @@ def test_several_blocks_with_wildcards_share_max_series_and_its_memory(edgead, t
     assert "note:" not in outs[1]
 
 
+def test_check_shows_the_ids_that_topics_and_events_will_have(edgead, tmp_path: Path):
+    (tmp_path / "gw.toml").write_text(
+        '[[series]]\ntopic = "halle/Öfen"\n[[series]]\ntopic = "a/b"\nvalue = ["x", "y"]\n', encoding="utf-8"
+    )
+    out = edgead("check", "-c", tmp_path / "gw.toml").out
+    assert "halle/Öfen (value) as halle._fen-" in out
+    assert "a/b (x, y) as a.b.x, a.b.y: every 1s" in out
+
+
 def test_a_state_directory_of_another_user_is_told_so(
     edgead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
