@@ -179,6 +179,21 @@ def test_every_addition_is_in_the_description_of_the_api(routes: list[str]):
             assert path in described, path
 
 
+def test_every_code_of_a_refusal_is_documented():
+    told = HTTP_API + UPLINK + COMMANDS + (ROOT / "docs" / "moving-from-azure.md").read_text()
+    for path in (ROOT / "edgead" / "server").rglob("*.py"):
+        codes = re.findall(r'(?:code=|Error\(\d+, )"([A-Z]\w+)"', path.read_text())
+        assert [code for code in codes if f"`{code}`" not in told and f'"{code}"' not in told] == [], path
+
+
+def test_every_metric_of_the_server_is_documented():
+    from edgead.server.measures import Measures
+
+    ours = re.findall(r"^# TYPE (edgead_\w+)", Measures().render().decode(), re.M)
+    documented = set(re.findall(r"`(edgead_\w+)", HTTP_API))
+    assert {name for name in ours if not name.endswith("_created")} <= documented
+
+
 def test_the_first_call_of_the_http_api_gives_its_documented_answer():
     import json
 
