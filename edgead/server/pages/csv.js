@@ -3,10 +3,14 @@
 export const MOST_POINTS = 8640;
 const EMPTY = new Set(["", "na", "nan", "null", "none", "-"]);
 
-/** Cells of a CSV text: quotes, and the delimiter that the first line has most of. */
-export function cells(text) {
+/** The delimiter that the first line has most of. */
+function delimiterOf(text) {
   const first = text.slice(0, text.search(/[\r\n]|$/));
-  const delimiter = [",", ";", "\t"].reduce((best, one) => (count(first, one) > count(first, best) ? one : best));
+  return [",", ";", "\t"].reduce((best, one) => (count(first, one) > count(first, best) ? one : best));
+}
+
+/** Cells of a CSV text, quoted or not. */
+export function cells(text, delimiter) {
   const rows = [];
   let row = [], cell = "", quoted = false;
   for (let at = 0; at < text.length; at++) {
@@ -31,9 +35,9 @@ export function cells(text) {
 const count = (text, letter) => text.split(letter).length;
 
 /** A number, or NaN; a comma is a decimal comma only where cells are not divided by it. */
-export function number(cell) {
+export function number(cell, decimalComma) {
   if (EMPTY.has(cell.toLowerCase())) return NaN;
-  const value = Number(/^[-+]?\d+,\d+$/.test(cell) ? cell.replace(",", ".") : cell);
+  const value = Number(decimalComma && /^[-+]?\d+,\d+$/.test(cell) ? cell.replace(",", ".") : cell);
   return Number.isFinite(value) ? value : NaN;
 }
 
@@ -58,14 +62,16 @@ const share = (rows, column, read) => {
 };
 
 /**
- * A table: names of the columns, rows, which columns are numbers, and which one is the time (-1 if none is).
+ * A table: names of the columns, rows, which columns are numbers and how they are read, and which one is the time (-1 if
+ * none is).
  * Throws an Error with a sentence for the reader.
  */
 export function table(text) {
-  const all = cells(text.replace(/^\uFEFF/, ""));
+  const plain = text.replace(/^\uFEFF/, ""), delimiter = delimiterOf(plain);
+  const all = cells(plain, delimiter), toNumber = (cell) => number(cell, delimiter !== ",");
   if (!all.length) throw new Error("There are no rows.");
   const width = Math.max(...all.slice(0, 50).map((row) => row.length));
-  const header = all[0].every((cell) => Number.isNaN(number(cell)) && Number.isNaN(time(cell)));
+  const header = all[0].every((cell) => Number.isNaN(toNumber(cell)) && Number.isNaN(time(cell)));
   const names = Array.from({ length: width }, (_, at) => (header && all[0][at]) || `column ${at + 1}`);
   const rows = header ? all.slice(1) : all;
   if (!rows.length) throw new Error("There is a header, but no rows below it.");
@@ -73,17 +79,17 @@ export function table(text) {
   const isTime = (at) => share(some, at, time) > 0.9;
   const named = (at) => /^(timestamp|datetime|time|ts|date)$/i.test(names[at]);
   const timeColumn = columns.find((at) => named(at) && isTime(at)) ?? columns.find(isTime) ?? -1;
-  const numeric = columns.filter((at) => at !== timeColumn && share(some, at, number) > 0.5);
+  const numeric = columns.filter((at) => at !== timeColumn && share(some, at, toNumber) > 0.5);
   if (!numeric.length) throw new Error(`No column of numbers in ${rows.length} rows (columns: ${names.join(", ")}).`);
-  return { names, rows, numeric, timeColumn };
+  return { names, rows, numeric, timeColumn, toNumber };
 }
 
 /** Points of one column in time order, and notes about what was left out. */
-export function points({ names, rows }, timeColumn, valueColumn) {
+export function points({ names, rows, toNumber }, timeColumn, valueColumn) {
   const notes = [], found = [];
   let bad = 0, badTime = 0;
   for (const row of rows) {
-    const value = number(row[valueColumn] ?? "");
+    const value = toNumber(row[valueColumn] ?? "");
     const at = timeColumn < 0 ? found.length : time(row[timeColumn] ?? "");
     if (Number.isNaN(value)) bad++;
     else if (Number.isNaN(at)) badTime++;
