@@ -15,6 +15,8 @@ from edgead.errors import ConfigError
 MAX_FILE_BYTES = 1024 * 1024
 #: A longer key is hashed by nobody: headers are bounded anyway.
 MAX_KEY_CHARS = 512
+#: Mistakes that are told one by one; a wrong file has one in each line.
+MAX_TOLD = 10
 #: How often a change of the file is looked for.
 LOOK_EVERY_S = 1.0
 
@@ -36,7 +38,7 @@ class Keys:
     Raises
     ------
     ConfigError
-        With every mistake of the file.  Later a bad file changes nothing and is told by `reload`.
+        With the mistakes of the file.  Later a bad file changes nothing and is told by `reload`.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -109,7 +111,7 @@ def read_keys(path: Path) -> list[tuple[str, bytes]]:
     Raises
     ------
     ConfigError
-        With every mistake; no key is ever in a message.
+        With the first mistakes and how many more there are; no key is ever in a message.
     """
     try:
         with open(path, "rb") as file:
@@ -127,7 +129,7 @@ def _parse(text: str, file: str) -> list[tuple[str, bytes]]:
     keys: list[tuple[str, bytes]] = []
     mistakes: list[str] = []
     owners: dict[bytes, str] = {}
-    names: set[str] = set()
+    lines: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         line = line.strip()
         if not line or line.startswith("#"):
@@ -137,15 +139,21 @@ def _parse(text: str, file: str) -> list[tuple[str, bytes]]:
         if not _NAME.fullmatch(name) or digests is None:
             expected = "NAME:KEY or NAME:KEY1:KEY2, a key plain or sha256: and 64 hexadecimal digits"
             mistakes.append(f"{file}:{number}: expected {expected}")
-        elif name in names:
-            mistakes.append(f"{file}:{number}: expected each client once, {name} has a line already")
+        elif name in lines:  # who has written KEY:NAME has a key there
+            mistakes.append(
+                f"{file}:{number}: expected each client once, line {lines[name]} has the same name"
+            )
         elif any(owners.setdefault(digest, name) != name for digest in digests):
             mistakes.append(f"{file}:{number}: expected keys of its own, another client has one of them")
         else:
-            names.add(name)
+            lines[name] = number
             keys += [(name, digest) for digest in digests]
     if not keys and not mistakes:
         mistakes.append(f"{file}: expected at least one line NAME:KEY")
+    if len(mistakes) > MAX_TOLD:
+        mistakes[MAX_TOLD:] = [
+            f"{file}: {len(mistakes) - MAX_TOLD} more lines are wrong, is it the keys file?"
+        ]
     if mistakes:
         raise ConfigError(mistakes)
     return keys

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgead.errors import ConfigError
-from edgead.server.keys import MAX_FILE_BYTES, MAX_KEY_CHARS, NOBODY, Keys
+from edgead.server.keys import MAX_FILE_BYTES, MAX_KEY_CHARS, MAX_TOLD, NOBODY, Keys
 
 
 def keys_of(tmp_path: Path, text: str) -> Keys:
@@ -76,6 +76,24 @@ def test_a_mistake_is_told_with_its_line_and_never_with_the_key(
     assert sentence.startswith(f"{tmp_path / 'keys'}:{line}: ")
     assert told in sentence
     assert "three" not in sentence
+
+
+def test_a_file_that_is_none_of_keys_is_told_in_a_few_lines(tmp_path: Path):
+    with pytest.raises(ConfigError) as caught:
+        keys_of(
+            tmp_path,
+            "timestamp,value\n" + "".join(f"2026-01-01T00:{n % 60:02}:00Z,{n}\n" for n in range(5000)),
+        )
+    assert len(caught.value.mistakes) == MAX_TOLD + 1
+    assert caught.value.mistakes[-1].endswith(": 4990 more lines are wrong, is it the keys file?")
+
+
+def test_who_writes_key_and_name_the_wrong_way_round_does_not_read_the_key_in_the_log(tmp_path: Path):
+    with pytest.raises(ConfigError) as caught:
+        keys_of(tmp_path, "0123456789abcdef:line1\n0123456789abcdef:line2\n")
+    assert caught.value.mistakes == [
+        f"{tmp_path / 'keys'}:2: expected each client once, line 1 has the same name"
+    ]
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path):
