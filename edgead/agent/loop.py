@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from msgspec.structs import replace
+
 from edgead._version import VERSION
 from edgead.agent import systemd
 from edgead.agent.clock import Clock
@@ -39,7 +41,7 @@ from edgead.bridge.inbox import (
 )
 from edgead.bridge.messages import CommandState, Info
 from edgead.config import Config, load
-from edgead.errors import ConfigError, InvalidInput
+from edgead.errors import ConfigError, InvalidInput, OuterWorldError
 from edgead.probe import Health
 from edgead.records import Reading
 from edgead.stream import Engine, Outcome
@@ -58,6 +60,8 @@ HEALTH_EVERY_S = 30.0
 LOOK_EVERY_S = 1.0
 #: A refused series is a problem for this long after its last reading.
 REFUSED_SHOWN_NS = 600 * 10**9
+#: What a reload leaves as it was.
+FIXED_SECTIONS = ("node", "mqtt", "http", "store", "limits", "log")
 #: Names in one line of the log.
 NAMES_SHOWN = 20
 
@@ -313,7 +317,7 @@ class Agent:
         systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             config = load()
-        except ConfigError as error:
+        except (ConfigError, OuterWorldError) as error:
             log.error("configuration refused, the old one stays", extra={"fields": {"reason": str(error)}})
         else:
             self._commit(
@@ -324,14 +328,16 @@ class Agent:
         systemd.notify("READY=1")
 
     def _apply(self, config: Config) -> None:
-        fixed = [
-            name
-            for name in ("node", "mqtt", "http", "store", "limits")
+        fixed = {
+            name: getattr(self.config, name)
+            for name in FIXED_SECTIONS
             if getattr(config, name) != getattr(self.config, name)
-        ]
+        }
         if fixed:
             log.warning("these sections need a restart", extra={"fields": {"sections": ",".join(fixed)}})
-        self.config = config
+        self.config = config = replace(
+            config, **fixed
+        )  # what runs is what the rest is compared with, and told
         if self.uplink.rollout is not None:
             self.uplink.rollout.rest()
         self.network.load(config)

@@ -174,6 +174,22 @@ def test_a_bad_file_changes_nothing(plant: Plant):
     assert plant.meta()["unit"] == "degC"
 
 
+def test_what_needs_a_restart_stays_as_it_runs_and_is_told_once(plant: Plant):
+    wait_for(lambda: plant.last("edgead/gw1/info") != {}, "info told")
+    before = plant.last("edgead/gw1/info")["config_sha256"]
+    plant.configure(text=CONFIG.replace('"gw1"', '"gw2"') + '[log]\nformat = "json"\n')
+    os.kill(plant.agent.pid, signal.SIGHUP)
+    wait_for(lambda: plant.agent.log.read_text().count("configuration taken") == 1, "taken")
+    assert "these sections need a restart sections=node,log" in plant.agent.log.read_text()
+    plant.broker.restart()
+    wait_for(lambda: plant.last("edgead/gw1/info")["config_sha256"] != before, "info told anew")
+    assert plant.last("edgead/gw1/info")["node"] == "gw1"
+    plant.configure()
+    os.kill(plant.agent.pid, signal.SIGHUP)
+    wait_for(lambda: plant.agent.log.read_text().count("configuration taken") == 2, "taken again")
+    assert plant.agent.log.read_text().count("need a restart") == 1
+
+
 def test_a_series_that_left_the_file_is_forgotten_and_unsubscribed(plant: Plant):
     plant.send(50)
     wait_for(lambda: plant.meta() != {}, "meta told")
