@@ -94,6 +94,23 @@ def test_a_documented_mistake_gives_its_documented_message(text: str, message: s
     assert caught.value.mistakes == [message]
 
 
+#: What may be missing where a sample is read without the files and blocks around it.
+AROUND = ("no such file", "no such folder", "expected a series that a", "url is missing")
+SAMPLES = [
+    text
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for text in re.findall(r"^```toml\n(.*?)^```", path.read_text(), re.S | re.M)
+]
+
+
+@pytest.mark.parametrize("text", SAMPLES)
+def test_every_sample_of_a_configuration_is_right(text: str):
+    try:
+        parse(text.encode(), "gw.toml")
+    except ConfigError as error:
+        assert [each for each in error.mistakes if not any(part in each for part in AROUND)] == []
+
+
 COMMANDS = (ROOT / "docs" / "commands.md").read_text()
 
 
