@@ -80,10 +80,20 @@ def read_variables(
         _expect_file(path)
         columns, notes = _read_table(path, names, time, interval_ns, exact, progress)
     if start_ns is not None or end_ns is not None:
+        whole = [times for times, _ in columns.values() if len(times)]
         columns = {name: _clipped(*column, start_ns, end_ns) for name, column in columns.items()}
         if not any(len(times) for times, _ in columns.values()):
-            raise InvalidInput(f"{path}: no rows between start and end", code="NoData")
+            there = span_words(min(times[0] for times in whole), max(times[-1] for times in whole))
+            raise InvalidInput(
+                f"{path}: no rows between start and end; there are some {there}", code="NoData"
+            )
     return Variables(str(path), columns, notes)
+
+
+def span_words(first_ns: int, last_ns: int) -> str:
+    """From when to when there are rows, in UTC."""
+    first, last = (np.datetime64(int(each), "ns").astype("datetime64[s]") for each in (first_ns, last_ns))
+    return f"from {first}Z to {last}Z"
 
 
 def longest_gaps(columns: Mapping[str, tuple[Times, Values]], longest_ns: int) -> tuple[str, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from edgead.errors import EdgeADError, InvalidInput
 from edgead.multivariate import AlignPolicy, Scorer, Table, VariableState, align
 from edgead.recording import Times, Values
-from edgead.recording.variables import TIME, read_variables
+from edgead.recording.variables import TIME, read_variables, span_words
 from edgead.server import orders
 from edgead.server.answers import Row, encode_parts, row_of
 from edgead.server.sources import Reader, SourceSettings
@@ -190,7 +190,8 @@ def judged_span(times_ns: Times, start_ns: int, end_ns: int, window: int) -> Spa
     start = int(np.searchsorted(times_ns, start_ns))
     stop = int(np.searchsorted(times_ns, end_ns, side="right"))
     if start >= stop:
-        raise InvalidInput("no rows from startTime to endTime", code="NoData")
+        there = span_words(times_ns[0], times_ns[-1])
+        raise InvalidInput(f"no rows from startTime to endTime; there are some {there}", code="NoData")
     if stop - start > MAX_ROWS:
         raise InvalidInput(
             f"{stop - start} timestamps from startTime to endTime: at most {MAX_ROWS}",

@@ -162,7 +162,7 @@ BAD: dict[str, tuple[Make, dict[str, object], str, str]] = {
         lambda p: table(p, GOOD),
         {"end_ns": 5},
         "NoData",
-        "between start and end",
+        "between start and end; there are some from 2023-11-14T22:13:2.Z to 2023-11-14T22:13:2.Z",
     ),
 }
 
