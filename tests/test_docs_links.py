@@ -19,9 +19,7 @@ TEXT = {".md", ".toml", ".service", ".timer", ".conf", ".sh", ".h", ".py"}
 
 @cache
 def tracked() -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     return listed.stdout.split("\n")
 
 
