@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict
 from edgead.bridge.inbox import Incoming, TooLarge
 from edgead.bridge.messages import DeadLetter, DeadLetters
 from edgead.bridge.payloads import CAUSES, Decode, Decoded, PayloadError, compile_decoder, field_names
+from edgead.bridge.timestamps import TS_REPLACED
 from edgead.bridge.topics import Route, Router, TopicPattern, Topics
 from edgead.config import Config, SeriesConfig
 from edgead.records import Reading
@@ -22,6 +23,11 @@ log = logging.getLogger("edgead")
 REFUSALS_KEPT = 10_000
 #: Characters of a topic that are remembered with a refusal; a topic can have 65 535.
 TOPIC_REMEMBERED = 200
+#: Why a time is replaced; see docs/mqtt-api.md.
+NO_TIME = (
+    "it cannot be read, is before 2000, or is more than 10 minutes ahead of this device's clock"
+    " (a local time without its offset counts as UTC)"
+)
 
 
 class Rule:
@@ -32,6 +38,7 @@ class Rule:
         self.fields = field_names(block.value)
         self.decode: Decode = compile_decoder(block.value, block.time_path)
         self.topic, self.paths = block.topic, ", ".join(block.values)
+        self.time = block.time_path
         self.settings: SeriesSettings = block.settings
         self.limit = block.limit
         self.created = 0
@@ -119,6 +126,8 @@ class Intake:
         readings: list[Reading] = []
         for route in routes:
             decoded = self._decode(route, message)
+            if decoded and decoded[0][3] == TS_REPLACED:
+                self._log_time(self.rules[route.rule], message.topic)
             if message.retain:  # sent before we asked: without a time of its own nobody knows how old it is
                 dated = [each for each in decoded if each[1] != message.received_ns]
                 if len(dated) < len(decoded):
@@ -178,6 +187,19 @@ class Intake:
             "samples": self._samples,
         }
         log.warning("payload not readable, and no more lines about this cause", extra={"fields": fields})
+
+    def _log_time(self, rule: Rule, topic: str) -> None:
+        """A line for each block whose times are of no use: the readings are judged, and nothing else shows it."""
+        if TS_REPLACED in rule.told:
+            return
+        rule.told.add(TS_REPLACED)
+        fields = {
+            "topic": topic[:TOPIC_REMEMBERED],
+            "block": rule.topic,
+            "time": rule.time,
+            "reason": NO_TIME,
+        }
+        log.warning("time not usable, that of arrival is taken", extra={"fields": fields})
 
     def refuse(self, message: TooLarge) -> None:
         """Count a message that was too large to be held in memory."""

@@ -92,18 +92,29 @@ class Lines(logging.Handler):
         self.records.append(record)
 
 
-def test_a_payload_that_cannot_be_read_is_in_the_log_once_for_each_block_and_cause():
-    config = parse(b'[[series]]\ntopic = "tele/{plug}/SENSOR"\nvalue = "ENERGY.Power"\n', "gw.toml")
-    intake = Intake(config, Topics("gw1"), Engine(EngineSettings(node="gw1")))
+def warnings(intake: Intake, messages: list[Incoming]) -> list[dict[str, str]]:
+    """Fields of the lines of the log that the messages made."""
     log, lines = logging.getLogger("edgead"), Lines()
     log.addHandler(lines)
     try:
-        for plug in ("a", "b"):
-            for payload in (b'{"ENERGY":{"Total":3}}', b"secret", b'{"ENERGY":{"Power":1}}'):
-                intake.read(Incoming(f"tele/{plug}/SENSOR", payload, False, RECEIVED_NS, 1), RECEIVED_NS)
+        for each in messages:
+            intake.read(each, RECEIVED_NS)
     finally:
         log.removeHandler(lines)
-    told = [record.__dict__["fields"] for record in lines.records if record.levelno == logging.WARNING]
+    return [record.__dict__["fields"] for record in lines.records if record.levelno == logging.WARNING]
+
+
+def test_a_payload_that_cannot_be_read_is_in_the_log_once_for_each_block_and_cause():
+    config = parse(b'[[series]]\ntopic = "tele/{plug}/SENSOR"\nvalue = "ENERGY.Power"\n', "gw.toml")
+    intake = Intake(config, Topics("gw1"), Engine(EngineSettings(node="gw1")))
+    told = warnings(
+        intake,
+        [
+            Incoming(f"tele/{plug}/SENSOR", payload, False, RECEIVED_NS, 1)
+            for plug in ("a", "b")
+            for payload in (b'{"ENERGY":{"Total":3}}', b"secret", b'{"ENERGY":{"Power":1}}')
+        ],
+    )
     assert [(each["topic"], each["cause"]) for each in told] == [
         ("tele/a/SENSOR", "no_value"),
         ("tele/a/SENSOR", "not_json"),
@@ -112,3 +123,19 @@ def test_a_payload_that_cannot_be_read_is_in_the_log_once_for_each_block_and_cau
     assert told[0]["samples"] == "edgead/gw1/deadletter"
     assert "secret" not in str(told)
     assert intake.counts == {"payload_no_value": 2, "payload_not_json": 2}
+
+
+def test_times_of_no_use_are_in_the_log_once_for_each_block():
+    config = parse(b'[[series]]\ntopic = "tele/{plug}/SENSOR"\nvalue = "W"\ntime = "Time"\n', "gw.toml")
+    intake = Intake(config, Topics("gw1"), Engine(EngineSettings(node="gw1")))
+    messages = [
+        Incoming("tele/a/SENSOR", body.encode(), False, RECEIVED_NS, 1)
+        for body in (
+            '{"W":1,"Time":"2025-11-21T18:33:20"}',
+            '{"W":1,"Time":"2025-11-21T19:33:20"}',
+            '{"W":1,"Time":"x"}',
+        )
+    ]
+    told = warnings(intake, messages)
+    assert [(each["topic"], each["time"]) for each in told] == [("tele/a/SENSOR", "Time")]
+    assert "more than 10 minutes ahead" in told[0]["reason"]
