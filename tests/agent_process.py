@@ -1,9 +1,12 @@
 """The agent as its own process, on a configuration of the test, with the events it tells."""
 
+import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -121,6 +124,20 @@ class Heard:
     def wait_listening(self) -> None:
         """Wait until the subscription stands."""
         assert self._listening.wait(READY_WITHIN_S), "the subscriber did not come back"
+
+    def wait_read(self) -> None:
+        """Wait until nothing that came is unread: what is, gets lost when the broker's end is found gone."""
+
+        def read() -> bool:
+            connection = self._client.socket()
+            if not isinstance(connection, socket.socket):
+                return True
+            try:
+                return fcntl.ioctl(connection, termios.FIONREAD, bytes(4)) == bytes(4)
+            except (OSError, ValueError):  # closed meanwhile
+                return True
+
+        wait_for(read, "everything is read")
 
     def __enter__(self) -> "Heard":
         self._client.connect("127.0.0.1", self._port)

@@ -70,6 +70,9 @@ class Mosquitto:
         if persistence:
             self._lines += ["persistence true", f"persistence_location {folder}/"]
             self._lines += ["autosave_on_changes true", "autosave_interval 1"]
+        if not shipped and "max_queued_messages" not in config:
+            # a test that is slow, for a machine that is, loses nothing: by default 1000 wait for a client at most
+            self._lines.append("max_queued_messages 100000")
         if shipped:
             self._lines += [
                 line for line in _shipped_lines(folder) if line.split()[0] not in self._settings()
@@ -172,7 +175,8 @@ class Mosquitto:
         process, self._process = self._process, None
         if process is None:
             return
-        process.send_signal(signal.SIGCONT)  # a frozen process hears SIGTERM only after this
+        if number != signal.SIGKILL:
+            process.send_signal(signal.SIGCONT)  # a frozen process hears SIGTERM only after this
         process.send_signal(number)
         try:
             process.wait(timeout=READY_WITHIN_S)

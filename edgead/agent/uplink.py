@@ -74,6 +74,8 @@ class Uplink:
         self._asked: list[Command] = []  # commands that wait for the running process
         self._waiting: dict[str, list[Command]] = {}  # model -> installations that wait for its shadow run
         self._next: list[Command] = []  # commands that wait for a process of their own
+        # what became of their model while they waited for the process
+        self._decided: dict[Command, tuple[CommandState, str]] = {}
         self._said: dict[Command, str] = {}
         self._told: set[tuple[str, str]] = set()
         self.load(config)
@@ -127,9 +129,13 @@ class Uplink:
             self._waiting[update.model] = waiting
             return
         done: CommandState = "failed" if update.event in ("rejected", "refused") else "successful"
+        reason = f": {update.reason}" if update.reason else ""
+        told = f"{update.model} {update.version} {update.event}{reason}"
         for command in waiting:
-            reason = f": {update.reason}" if update.reason else ""
-            self._end(command, done, f"{update.model} {update.version} {update.event}{reason}")
+            self._end(command, done, told)
+        for command in (*self._asked, *self._next):
+            if command.model == update.model:
+                self._decided[command] = (done, told)
 
     # ------------------------------------------------------------------ commands
 
@@ -243,6 +249,7 @@ class Uplink:
         taken = [each for each in said.taken if each.kind == "model"]
         asked, self._asked = self._asked, []
         for command in asked:
+            decided = self._decided.pop(command, None)
             if command.model and (
                 any(each.name == command.model for each in taken) or self._on_trial(command)
             ):
@@ -251,6 +258,9 @@ class Uplink:
                 self._end(command, "failed", f"{said.state}: {said.detail}")
             elif self._delivered.state not in ("done", "more"):
                 self._end(command, "failed", f"{said.detail}; records not sent: {self._delivered.reason}")
+            elif decided is not None and said.state == "current":
+                # the trial of what lay here already is over
+                self._end(command, *decided)
             else:
                 self._end(command, "successful", said.detail or said.state)
         for each in taken:

@@ -264,6 +264,35 @@ def test_installations_wait_for_the_shadow_run_and_each_model_has_a_sync_of_its_
     assert [(state, reason) for _, state, reason in world.answers[1:]] == ends
 
 
+@pytest.mark.parametrize(
+    ("event", "state", "told"),
+    [
+        ("activated", "successful", "pump 1.0.2 activated"),
+        ("rejected", "failed", "pump 1.0.2 rejected: loud"),
+    ],
+)
+@pytest.mark.parametrize("running", [True, False])
+def test_an_installation_is_told_of_a_trial_that_ended_before_its_sync_did(
+    event: Any, state: str, told: str, running: bool, world: World
+) -> None:
+    if running:  # another sync is under way, the one at the start
+        world.look(NOW)
+    world.uplink.install(command("model-install", "1", "pump"))
+    world.uplink.install(command("model-install", "2", "fan"))
+    if not running:
+        world.look(NOW)
+    reason = "loud" if event == "rejected" else ""
+    world.uplink.update(Update(id="a", event=event, ts=1, model="pump", version="1.0.2", reason=reason))
+    if running:
+        world.end(NOW + S)
+        world.look(NOW + 2 * S)
+    assert world.answers == []
+    world.end(NOW + 3 * S, detail="nothing new")
+    world.look(NOW + 4 * S)
+    world.end(NOW + 5 * S, detail="nothing new")
+    assert world.answers == [("1", state, told), ("2", "successful", "nothing new")]
+
+
 def test_a_model_that_is_active_at_once_ends_its_installation(world: World) -> None:
     world.uplink.install(command("model-install", "a", "pump"))
     world.look(NOW)
