@@ -525,7 +525,4 @@ class Agent:
         vitals = self.vitals
         if vitals is None:
             return Health(live=True, ready=False, problems=("starting",))
-        health = to_health(vitals)
-        if time.monotonic() - self._last_turn_s > 10 * LOOK_EVERY_S:
-            return Health(False, False, ("the loop does not turn", *health.problems), health.metrics)
-        return health
+        return to_health(vitals, turns=time.monotonic() - self._last_turn_s <= 10 * LOOK_EVERY_S)

@@ -128,10 +128,10 @@ _COUNTERS = {
 }
 
 
-def to_health(vitals: Vitals) -> Health:
-    """The look as the HTTP probe shows it."""
+def to_health(vitals: Vitals, *, turns: bool = True) -> Health:
+    """The look as the HTTP probe shows it; `turns` is whether the loop does, which the last look cannot know."""
     metrics = [
-        Metric("up", "Whether the loop turns.", "gauge", 1),
+        Metric("up", "Whether the loop turns.", "gauge", turns),
         Metric("connected", "Whether the broker is connected.", "gauge", vitals.connected),
         *(Metric(name, text, "gauge", getattr(vitals, name)) for name, text in _GAUGES.items()),
         *(
@@ -147,4 +147,5 @@ def to_health(vitals: Vitals) -> Health:
             for cause, n in sorted(vitals.dropped.items())
         ),
     ]
-    return Health(True, vitals.connected and not vitals.problems, tuple(vitals.problems), tuple(metrics))
+    problems = vitals.problems if turns else ["the loop does not turn", *vitals.problems]
+    return Health(turns, vitals.connected and not problems, tuple(problems), tuple(metrics))
