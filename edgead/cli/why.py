@@ -90,8 +90,15 @@ def _explain(config: "Config", series_id: str, at_ns: int | None) -> tuple["Expl
             hint = f"; did you mean {near[0]!r}?" if near else f"; there are {len(known)}, see edgead status"
             raise InvalidInput(f"series {series_id!r}: unknown in {config.node.state_dir}{hint}")
         saved = {name: (seq, blob) for name, seq, blob in view.snapshots() if name == series_id}
+        # events, states and the log tell whole milliseconds: the reading they mean is the last one within it
+        last_ns = at_ns if at_ns is None or at_ns % 10**6 else at_ns + 999_999
         found = explain(
-            series_id, saved.get(series_id), view.journal(), known[series_id].settings, config.node.id, at_ns
+            series_id,
+            saved.get(series_id),
+            view.journal(),
+            known[series_id].settings,
+            config.node.id,
+            last_ns,
         )
     finally:
         view.close()

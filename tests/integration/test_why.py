@@ -72,3 +72,19 @@ def test_a_time_that_is_none_is_said_so(config: Path, capfd: pytest.CaptureFixtu
     code, _, err = why(config, capfd, "press1.temp", "yesterday")
     assert code == 2
     assert "TIME 'yesterday': expected ISO 8601" in err
+
+
+def test_the_milliseconds_of_an_event_find_its_reading_though_it_has_a_finer_time(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    config = tmp_path / "gw.toml"
+    config.write_text(CONFIG)
+    device = Device(load(config))
+    for second in range(300):
+        value = 80 if second == 290 else 20 + second % 3 / 10
+        at_us = START_NS // 1000 + second * 10**6 + 427_913
+        device.take("plant/press1/temp", json.dumps({"ts": at_us, "value": value}), second + 1)
+    device.saving.commit(START_NS)
+    device.saving.close()
+    for told in (f"{START_NS // 10**6 + 290_427}", "2023-11-14T22:18:10.427Z"):
+        assert "10.427Z: 80 degC is abnormal" in why(config, capfd, "press1.temp", told)[1]
