@@ -88,7 +88,18 @@ def _look(path: Path, columns: Sequence[str], time: str | None) -> _Layout:
         text = ", ".join(names[at] for at in others if at not in chosen)
         notes = (f"not numbers and left out: {text}",) if text else ()
     if not chosen:
-        raise InvalidInput(f"{path}: no column of numbers among {', '.join(names)}", code="NoVariablesFound")
+        wrong = next(
+            (
+                f": {names[at]} has {row[at][:40]!r}"
+                for at in others
+                for row in body
+                if not _is_value(row[at])
+            ),
+            "",
+        )
+        raise InvalidInput(
+            f"{path}: no column of numbers among {', '.join(names)}{wrong}", code="NoVariablesFound"
+        )
     return _Layout(path, delimiter, header, names, list(dict.fromkeys(chosen)), time_column, nothing, notes)
 
 
@@ -98,7 +109,7 @@ def _lines(path: Path) -> Generator[str, None, None]:
             yield from file
     except UnicodeDecodeError as error:
         raise InvalidInput(
-            f"{path}: not UTF-8 ({error.reason}), expected a text file", code="ReadingFileError"
+            f"{path}: not UTF-8 ({error.reason}), expected text in UTF-8", code="ReadingFileError"
         ) from None
     except OSError as error:
         raise InvalidInput(

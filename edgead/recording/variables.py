@@ -149,7 +149,7 @@ def _refuse_repeated(path: Path) -> None:
             line = file.readline()
         header = next(csv.reader([line], delimiter=delimiter_of([line])), [])
     except UnicodeDecodeError:
-        raise InvalidInput(f"{path}: not UTF-8, expected a text file", code="ReadingFileError") from None
+        raise InvalidInput(f"{path}: not UTF-8, expected text in UTF-8", code="ReadingFileError") from None
     except (OSError, csv.Error) as error:
         raise InvalidInput(f"{path}: cannot be read ({error})", code="ReadingFileError") from None
     names = [cell.strip() for cell in header]

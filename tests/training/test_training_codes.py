@@ -53,7 +53,7 @@ def _long(folder: Path) -> Path:
 #: Code -> what makes the data, options of the command, and a part of the message.
 CASES: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
     "FileNotExist": (lambda p: p / "none.csv", [], "no such file"),
-    "ReadingFileError": (_binary, [], "not UTF-8, expected a text file"),
+    "ReadingFileError": (_binary, [], "not UTF-8, expected text in UTF-8"),
     "FileSizeTooLarge": (_huge, [], "at most 2000000000"),
     "NoVariablesFound": (lambda p: table(p, ["timestamp,a", "1,x", "2,y"]), [], "no column of numbers"),
     "DuplicatedVariables": (lambda p: table(p, ["timestamp,a,a", "1,2,3"]), [], "more than one column a"),

@@ -85,7 +85,7 @@ BAD: dict[str, tuple[Make, dict[str, object], str, str]] = {
         "FileNotExist",
         "no file of the variable 'b'",
     ),
-    "not text": (lambda p: _binary(p), {}, "ReadingFileError", "all.csv: not UTF-8, expected a text file"),
+    "not text": (lambda p: _binary(p), {}, "ReadingFileError", "all.csv: not UTF-8, expected text in UTF-8"),
     "a column too many": (
         lambda p: table(p, GOOD),
         {"names": ["flow"], "exact": True},
