@@ -65,6 +65,10 @@ def patient_protocol(max_connections: int, read_s: float) -> type[H11Protocol]:
             self.transport.write(bare_answer(400, msg))
             self.transport.close()
 
+        def _should_upgrade(self) -> bool:
+            """Never, and nothing to warn of: Java's client offers HTTP/2 with each first request."""
+            return False
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._calm()
             super().connection_lost(exc)

@@ -152,6 +152,21 @@ def test_a_proxy_may_ask_for_the_whole_url(served):
         assert (refused.status, refused.code) == (401, "401")
 
 
+def test_an_offer_of_http_2_is_not_taken_and_not_worth_a_line(served):
+    server, context, _ = served
+    offer = (
+        "Connection: Upgrade, HTTP2-Settings",
+        "Upgrade: h2c",
+        "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAA",
+    )
+    request = post("/anomalydetector/v1.1/timeseries/last/detect", body("{}T00:00:00Z"), *JAVA, *offer)
+    with connect(server.port, context) as line:
+        for _ in range(2):
+            line.sendall(request)
+            assert read_answer(line).status == 200
+    assert "upgrade" not in server.log.read_text().lower()
+
+
 def test_delete_without_a_body_but_with_its_length(served):
     server, context, _ = served
     request = (
