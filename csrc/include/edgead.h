@@ -1,17 +1,33 @@
 /* edgead: the whole public C interface of the detection core.
  *
- * C99, no heap, no globals, no libc but <math.h> (plus memcpy, memmove and memset, which compilers emit).
- * The caller lends all memory: ask a *_size (bytes) or *_len (elements) function, then give the buffer.
- * Lent byte blocks (plans, tables, states) must be aligned for the widest number in use (8 bytes) and hold no
- * pointer: they may be copied and moved as bytes.  Every function that can fail returns EAD_OK (0) or a
- * negative enum ead_status; on an error nothing that the caller lent for results has changed.
+ * C99 with IEEE 754 numbers and an int of 32 bits or more; no heap, no globals, no recursion, no libc but
+ * <math.h> (plus memcpy, memmove and memset, which compilers emit).
+ *
+ * Memory.  The caller lends all of it: ask a *_size (bytes) or *_len (elements) function, then give the
+ * buffer.  Lent byte blocks (plans, tables, states) must be aligned to 8 bytes; a size need not be a multiple
+ * of 8, so round it up where one block lies behind another.  They hold no pointer: they may be copied and
+ * moved as bytes.  No pointer may be NULL where nothing else is said.
+ *
+ * Errors.  Every function that can fail returns EAD_OK (0) or a negative enum ead_status; on an error nothing
+ * that the caller lent for results has changed.  Functions that return anything else, as ead_slide_count, want
+ * a state that was made.
+ *
+ * Threads and interrupts.  Functions keep nothing outside the memory they are given: calls with different
+ * states may overlap at will, and may share plans and tables.  One state is for one call at a time.
+ *
+ * Saved states.  The bytes of a state may be loaded by another build of the same precision and byte order, of
+ * another word size too, after its *_check said EAD_OK (32-bit x86, where 8-byte numbers are aligned to 4, has
+ * other sizes for the detectors).  A check finds bytes that would lead a function astray; it does not find
+ * every changed number, so keep a checksum beside bytes that lie on a flash.  Plans and tables have no check:
+ * make them anew.
  *
  * Precision.  ead_real is double, or float where EAD_REAL_FLOAT is defined.  Both come from the same source:
  *   - a build for one precision compiles csrc/src/ead_*.c once.  A firmware names its choices in a header of
- * its own
- *     (-DEAD_CONFIG_FILE='"edgead_config.h"', see firmware-config/mcu/) and calls the plain names, ead_*;
+ *     its own (-DEAD_CONFIG_FILE='"edgead_config.h"', see firmware-config/mcu/) and calls the plain names,
+ *     ead_*.  Its own sources that include this file need the same definition: types and sizes depend on it;
  *   - a host that wants both includes "edgead_f32.h" as well: the same declarations once more in float, as
- * ead32_*.  The sources csrc/src/ead_*_f32.c are the float copies; they are empty in a build for float alone.
+ *     ead32_*.  The sources csrc/src/ead_*_f32.c are the float copies; they are empty in a build for float
+ *     alone.
  * ead_wide is the type of readings, reference levels and running sums: double, or float where EAD_NO_DOUBLE
  * is defined (for processors without double arithmetic).
  *
@@ -84,7 +100,7 @@ typedef double ead_wide;
 
 /* The streaming detector's settings, verdicts and explanations; see ead_spectral_judge. */
 #define EAD_SPECTRAL_MIN_LEN 12
-#define EAD_SPECTRAL_MAX_LEN 8640
+#define EAD_SPECTRAL_MAX_LEN 8640 /* and never above EAD_SLIDE_MAX_LEN */
 #define EAD_SPECTRAL_VIEWS 8
 
 #define EAD_BOTH 0
@@ -121,8 +137,8 @@ typedef struct ead_spectral_facts {
     int winner;                          /* index of the view that set the score */
 } ead_spectral_facts;
 
-/* Rows of channels for a network, and the network's part in a verdict; see ead_rows_judge and ead_fuse_judge.
- */
+/* Rows of channels for a network, and the network's part in a verdict; see ead_rows_judge and
+ * ead_fuse_judge. */
 #define EAD_ROWS_CHANNELS 14
 #define EAD_ROWS_MAX_DAY 1440 /* rows of a day: one a minute */
 #define EAD_ROWS_MAX_LEN 512  /* rows that a network looks at */
@@ -320,9 +336,10 @@ size_t ead_fft_work_len(size_t n, int kind);
 
 /* Makes a plan in the lent block.  Lengths whose prime factors are small run as mixed radix (2, 3, 4, 5 and
  * odd primes up to 61; Stockham's autosort), the others by Bluestein's chirp convolution.  Source: Van Loan,
- * Computational Frameworks for the FFT, 1992, sections 1.7, 2.1 and 4.2. bytes     length of the block, at
- * least ead_fft_plan_size(n, kind) work      ead_fft_work_len(n, kind) elements, free afterwards Returns
- * EAD_OK, EAD_E_LENGTH, EAD_E_RANGE (kind) or EAD_E_WORK. */
+ * Computational Frameworks for the FFT, 1992, sections 1.7, 2.1 and 4.2.
+ *   bytes     length of the block, at least ead_fft_plan_size(n, kind)
+ *   work      ead_fft_work_len(n, kind) elements, free afterwards
+ * Returns EAD_OK, EAD_E_LENGTH, EAD_E_RANGE (kind) or EAD_E_WORK. */
 int ead_fft_plan_init(ead_fft_plan *plan, size_t bytes, size_t n, int kind, ead_real *work, size_t work_len);
 
 /* Forward transform, out[k] = sum of in[j] exp(-2 pi i j k / n), of a plan of EAD_FFT_COMPLEX.
@@ -331,39 +348,43 @@ int ead_fft_plan_init(ead_fft_plan *plan, size_t bytes, size_t n, int kind, ead_
  * Values are not checked: a NaN gives NaN.  Returns EAD_OK, EAD_E_STATE (no such plan) or EAD_E_WORK. */
 int ead_fft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
 
-/* Inverse transform, out[j] = 1/n sum of in[k] exp(+2 pi i j k / n).  Otherwise as
- * ead_fft. */
+/* Inverse transform, out[j] = 1/n sum of in[k] exp(+2 pi i j k / n).  Otherwise as ead_fft. */
 int ead_ifft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
 
 /* Forward transform of n real values into the n/2 + 1 bins 0..n/2 (the others are their conjugates); a plan
- * of EAD_FFT_REAL. in        n values out       n/2 + 1 pairs (real, imaginary); must not overlap in work
- * ead_fft_work_len(n, kind) elements, must not overlap in or out Returns EAD_OK, EAD_E_STATE (no such plan)
- * or EAD_E_WORK. */
+ * of EAD_FFT_REAL.
+ *   in        n values
+ *   out       n/2 + 1 pairs (real, imaginary); must not overlap in
+ *   work      ead_fft_work_len(n, kind) elements, must not overlap in or out
+ * Returns EAD_OK, EAD_E_STATE (no such plan) or EAD_E_WORK. */
 int ead_rfft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
 
 /* Inverse of ead_rfft: n/2 + 1 pairs in, n values out; the imaginary parts of bin 0 and, for even n, of bin
- * n/2 are ignored.  Returns as
- * ead_rfft. */
+ * n/2 are ignored.  Returns as ead_rfft. */
 int ead_irfft(const ead_fft_plan *plan, const ead_real *in, ead_real *out, ead_real *work, size_t work_len);
 
 /* ---------------------------------------------------------------- saliency map of a whole window */
 
-/* Elements of work memory for a window of n points, 0 if n is outside EAD_SALIENCY_MIN_LEN..EAD_FFT_MAX_LEN.
- */
+/* Elements of work memory for a window of n points, 0 if n is outside EAD_SALIENCY_MIN_LEN to
+ * EAD_FFT_MAX_LEN. */
 size_t ead_saliency_work_len(size_t n);
 
 /* Saliency map of a window by spectral residual: the transform divided by the geometric mean of the
  * magnitudes of each bin and the two before it, and transformed back.  Source: arXiv 1906.03821, section 4.1,
- * with the window of the mean trailing in raw bin order, as in the cloud service. plan      of
- * EAD_FFT_COMPLEX, for the n points of the window x         n finite values; not changed rule
- * EAD_SALIENCY_STREAM: bin 0 is dropped (an offset changes nothing) and bin 1 stands for the bins before it;
- * each power gets a floor at this precision's rounding noise, so that a constant window gives 0 and not
- * noise. EAD_SALIENCY_SERVICE: all bins; mean of one and two magnitudes at bins 0 and 1; a magnitude of
- * exactly zero counts as 1; no floor map       n values out, >= 0, no unit: scaling x leaves it unchanged
- * (STREAM always, SERVICE if no magnitude is zero); of the order of 1/sqrt(n) for noise; may be x work
- * ead_saliency_work_len(n) elements, free afterwards The deviations of x from its mean must have squares that
- * ead_real can hold n times over (in float: 1e-12 to 1e15). Returns EAD_OK, EAD_E_STATE (plan), EAD_E_LENGTH,
- * EAD_E_RANGE (rule), EAD_E_WORK or EAD_E_NOT_FINITE. */
+ * with the window of the mean trailing in raw bin order, as in the cloud service.
+ *   plan      of EAD_FFT_COMPLEX, for the n points of the window
+ *   x         n finite values; not changed, unless map is x
+ *   rule      EAD_SALIENCY_STREAM: bin 0 is dropped (an offset changes nothing) and bin 1 stands for the bins
+ *             before it; each power gets a floor at this precision's rounding noise, so that a constant window
+ *             gives 0 and not noise.
+ *             EAD_SALIENCY_SERVICE: all bins; mean of one and two magnitudes at bins 0 and 1; a magnitude of
+ *             exactly zero counts as 1; no floor
+ *   map       n values out, >= 0, no unit: scaling x leaves it unchanged (STREAM always, SERVICE if no
+ *             magnitude is zero); of the order of 1/sqrt(n) for noise; may be x
+ *   work      ead_saliency_work_len(n) elements, free afterwards
+ * The deviations of x from its mean must have squares that ead_real can hold n times over (in float: 1e-12 to
+ * 1e15).
+ * Returns EAD_OK, EAD_E_STATE (plan), EAD_E_LENGTH, EAD_E_RANGE (rule), EAD_E_WORK or EAD_E_NOT_FINITE. */
 int ead_saliency(const ead_fft_plan *plan, const ead_real *x, int rule, ead_real *map, ead_real *work,
                  size_t work_len);
 
@@ -373,8 +394,8 @@ int ead_saliency(const ead_fft_plan *plan, const ead_real *x, int rule, ead_real
  * transforms: what ead_saliency(EAD_SALIENCY_STREAM) would give as the last value of its map.  Any length,
  * primes too.
  *
- * A window that is not yet full counts as filled up, before its first sample, with that first sample's value.
- */
+ * A window that is not yet full counts as filled up, before its first sample, with that first sample's
+ * value. */
 
 /* Twiddles of one window length, in one lent block, read-only once made: one serves all series of that
  * length. */
@@ -418,8 +439,9 @@ int ead_slide_check(const ead_slide *state, size_t bytes, size_t n, size_t mean_
 int ead_slide_feed(ead_slide *state, const ead_slide_table *table, ead_wide x, ead_real *saliency);
 
 /* Corrects a sample already taken, as if x had come in its place: saliencies still to come are those of the
- * corrected window, those already given are not changed. age       0 = the newest, up to n - 1 and less than
- * the samples taken Returns as ead_slide_feed; EAD_E_RANGE also if there is no sample of that age. */
+ * corrected window, those already given are not changed.
+ *   age       0 = the newest, up to n - 1 and less than the samples taken
+ * Returns as ead_slide_feed; EAD_E_RANGE also if there is no sample of that age. */
 int ead_slide_replace(ead_slide *state, const ead_slide_table *table, size_t age, ead_wide x);
 
 /* Mean of the last mean_len saliencies given, or of as many as there are; 0 if none. */
@@ -449,8 +471,9 @@ int ead_order_check(const ead_order *state, size_t bytes, size_t n);
 size_t ead_order_count(const ead_order *state);
 
 /* Takes the next value, dropping the oldest of a full window: log2(n) comparisons and one move of at most n
- * elements. x         finite, at most half of the largest number in size Returns EAD_OK, EAD_E_STATE or
- * EAD_E_NOT_FINITE; on an error nothing has changed. */
+ * elements.
+ *   x         finite, at most half of the largest number in size
+ * Returns EAD_OK, EAD_E_STATE or EAD_E_NOT_FINITE; on an error nothing has changed. */
 int ead_order_push(ead_order *state, ead_real x);
 
 /* Corrects a value already taken; age 0 = the newest.  Returns as ead_order_push; EAD_E_RANGE if no value of
@@ -458,8 +481,9 @@ int ead_order_push(ead_order *state, ead_real x);
 int ead_order_replace(ead_order *state, size_t age, ead_real x);
 
 /* The value below which a share of the values lies, linear between neighbours (type 7 of Hyndman and Fan, The
- * American Statistician 50 (4), 1996). share     0..1: 0 gives the least value, 1 the greatest Returns
- * EAD_OK, EAD_E_STATE, EAD_E_LENGTH (no value is held) or EAD_E_RANGE (share). */
+ * American Statistician 50 (4), 1996).
+ *   share     0..1: 0 gives the least value, 1 the greatest
+ * Returns EAD_OK, EAD_E_STATE, EAD_E_LENGTH (no value is held) or EAD_E_RANGE (share). */
 int ead_order_quantile(const ead_order *state, ead_wide share, ead_real *quantile);
 
 /* The median: the middle value, or the mean of the two.  Returns EAD_OK, EAD_E_STATE or EAD_E_LENGTH (no
@@ -467,8 +491,8 @@ int ead_order_quantile(const ead_order *state, ead_wide share, ead_real *quantil
 int ead_order_median(const ead_order *state, ead_real *median);
 
 /* The exact median of the absolute deviations from the median, in 2 log2(n) comparisons; not scaled
- * (times 1.4826 it estimates the standard deviation of a normal distribution).  Returns as ead_order_median.
- */
+ * (times 1.4826 it estimates the standard deviation of a normal distribution).  Returns as
+ * ead_order_median. */
 int ead_order_mad(const ead_order *state, ead_real *mad);
 
 /* ---------------------------------------------------------------- streaming detector */
@@ -478,8 +502,8 @@ int ead_order_mad(const ead_order *state, ead_real *mad);
  * a copy of its bytes. */
 typedef struct ead_spectral ead_spectral;
 
-/* Bytes of a state, 0 if n is outside EAD_SPECTRAL_MIN_LEN..EAD_SPECTRAL_MAX_LEN; about 20 n + 5000 in float.
- */
+/* Bytes of a state, 0 if n is outside EAD_SPECTRAL_MIN_LEN..EAD_SPECTRAL_MAX_LEN or above EAD_SLIDE_MAX_LEN:
+ * about 20 n + 4300 in float, 20 n + 3800 with EAD_NO_DOUBLE, 40 n + 7300 in double. */
 size_t ead_spectral_size(size_t n);
 
 /* Makes an empty state for a window of n rows in the lent block.
@@ -533,9 +557,9 @@ int ead_spectral_explain(const ead_spectral *state, ead_spectral_facts *out);
  * typical innovations, as ln(1 + size) / 2; 12 whether the day has a pattern. */
 typedef struct ead_rows ead_rows;
 
-/* Bytes of a state, 0 if n is outside EAD_SPECTRAL_MIN_LEN..EAD_SPECTRAL_MAX_LEN, day above EAD_ROWS_MAX_DAY
- * or length outside 1..EAD_ROWS_MAX_LEN: those of the detector, 9 a row of the day in float, 56 a row of
- * length and some 700. */
+/* Bytes of a state, 0 if n is out of range for ead_spectral_size, day above EAD_ROWS_MAX_DAY or length outside
+ * 1..EAD_ROWS_MAX_LEN: those of the detector, 9 a row of the day in float (17 in double), 56 a row of length
+ * and some 600 (1000). */
 size_t ead_rows_size(size_t n, size_t day, size_t length);
 
 /* Makes an empty state in the lent block.
@@ -546,8 +570,8 @@ size_t ead_rows_size(size_t n, size_t day, size_t length);
 int ead_rows_init(ead_rows *state, size_t bytes, size_t n, size_t day, size_t length,
                   const ead_spectral_settings *settings);
 
-/* Changes the settings; what was learned stays, and no channel changes.  Returns as ead_spectral_configure.
- */
+/* Changes the settings; what was learned stays, and no channel changes.  Returns as
+ * ead_spectral_configure. */
 int ead_rows_configure(ead_rows *state, const ead_spectral_settings *settings);
 
 /* Whether a block is a whole and sound state of this version and precision, made with these n, day and
@@ -588,8 +612,8 @@ typedef struct ead_bank ead_bank;
  * patches * (4 length + 4) and 40. */
 size_t ead_bank_size(size_t length, size_t patches);
 
-/* Makes an empty memory of patches embeddings of length numbers.  Returns EAD_OK, EAD_E_LENGTH or EAD_E_WORK.
- */
+/* Makes an empty memory of patches embeddings of length numbers.  Returns EAD_OK, EAD_E_LENGTH or
+ * EAD_E_WORK. */
 int ead_bank_init(ead_bank *state, size_t bytes, size_t length, size_t patches);
 
 /* Whether a block is a whole and sound state of this version, made with these length and patches.  Returns
@@ -618,7 +642,7 @@ size_t ead_bank_count(const ead_bank *state);
 typedef struct ead_fuse ead_fuse;
 
 /* Bytes of a state, 0 if length or patches are out of range for ead_bank_size: those of the memory, and some
- * 1700 in float. */
+ * 1600 in float (2400 in double). */
 size_t ead_fuse_size(size_t length, size_t patches);
 
 /* Makes an empty state in the lent block.

@@ -300,7 +300,8 @@ int ead_fuse_check(const ead_fuse *state, size_t bytes, size_t length, size_t pa
 {
     size_t size = ead_fuse_size(length, patches);
     if (size == 0 || bytes != size || state->magic != STATE_MAGIC || state->version != STATE_VERSION ||
-        state->wide_size != sizeof(ead_wide) || state->length != length || state->patches != patches)
+        state->wide_size != sizeof(ead_wide) || state->length != length || state->patches != patches ||
+        !ead_i_settings_sound(&state->settings))
         return EAD_E_STATE;
     const ead_wide *x = (const ead_wide *)&state->x;
     for (size_t i = 0; i < sizeof state->x / sizeof *x; i++)

@@ -11,6 +11,7 @@
 #define ead_i_unit_root ead32_i_unit_root
 #define ead_i_all_finite ead32_i_all_finite
 #define ead_i_fft_points ead32_i_fft_points
+#define ead_i_slide_fits ead32_i_slide_fits
 #define ead_i_fft_work ead32_i_fft_work
 #define ead_i_fft_split ead32_i_fft_split
 #endif
@@ -52,6 +53,9 @@ void ead_i_unit_root(uint64_t k, uint64_t n, ead_real *cosine, ead_real *sine);
 /* 1 if no value is NaN or infinite. */
 int ead_i_all_finite(const ead_real *x, size_t n);
 
+/* EAD_OK if these are a state and a table of one length, else EAD_E_STATE. */
+int ead_i_slide_fits(const ead_slide *state, const ead_slide_table *table);
+
 /* Points of a plan, 0 if it is not a plan of this kind and precision. */
 size_t ead_i_fft_points(const ead_fft_plan *plan, int kind);
 
@@ -59,7 +63,9 @@ size_t ead_i_fft_points(const ead_fft_plan *plan, int kind);
 size_t ead_i_fft_work(const ead_fft_plan *plan);
 
 /* Forward transform of split data, for a plan of EAD_FFT_COMPLEX.  Swapping re and im gives n times the
- * inverse. re, im    n values each, replaced by the result work      ead_i_fft_work(plan) elements */
+ * inverse.
+ *   re, im    n values each, replaced by the result
+ *   work      ead_i_fft_work(plan) elements */
 void ead_i_fft_split(const ead_fft_plan *plan, ead_real *re, ead_real *im, ead_real *work);
 
 #endif

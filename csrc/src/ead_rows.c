@@ -405,7 +405,8 @@ int ead_rows_check(const ead_rows *state, size_t bytes, size_t n, size_t day, si
         state->wide_size != sizeof(ead_wide) || state->n != n || state->day != day ||
         state->length != length || state->position >= length ||
         (day ? state->phase >= day : state->phase != 0) || !all_finite(state) ||
-        state->compared > (uint32_t)DAY_GATE_MEMORY || state->known > KNOWN_MAX)
+        state->compared > (uint32_t)DAY_GATE_MEMORY || state->known > KNOWN_MAX ||
+        !ead_i_settings_sound(&state->settings))
         return EAD_E_STATE;
     return ead_spectral_check(spectral_of(state), ead_spectral_size(n), n);
 }

@@ -159,7 +159,7 @@ int ead_slide_check(const ead_slide *state, size_t bytes, size_t n, size_t mean_
 
 /* ---- feeding ---- */
 
-static int refuse(const ead_slide *state, const ead_slide_table *table)
+int ead_i_slide_fits(const ead_slide *state, const ead_slide_table *table)
 {
     int known = state->magic == STATE_MAGIC && table->magic == TABLE_MAGIC && state->n == table->n;
     return known ? EAD_OK : EAD_E_STATE;
@@ -238,7 +238,7 @@ static void take_step(const ead_slide_table *table, const struct ead_i_step *ste
 
 int ead_slide_feed(ead_slide *state, const ead_slide_table *table, ead_wide x, ead_real *saliency)
 {
-    int status = refuse(state, table);
+    int status = ead_i_slide_fits(state, table);
     if (status != EAD_OK)
         return status;
     if (x - x != 0)
@@ -265,7 +265,7 @@ int ead_slide_feed(ead_slide *state, const ead_slide_table *table, ead_wide x, e
 
 int ead_slide_replace(ead_slide *state, const ead_slide_table *table, size_t age, ead_wide x)
 {
-    int status = refuse(state, table);
+    int status = ead_i_slide_fits(state, table);
     if (status != EAD_OK)
         return status;
     if (x - x != 0)

@@ -24,8 +24,7 @@ struct ead_i_step {
 typedef void ead_i_slide_step(const struct ead_i_step *step, ead_real sum[2]);
 
 /* Variants exist where the compiler can aim at an instruction set that the rest of the build does not assume:
- * GCC, by
- * "#pragma GCC target".  Other compilers build the portable step alone. */
+ * GCC, by "#pragma GCC target".  Other compilers build the portable step alone. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(EAD_PORTABLE_ONLY)
 #define EAD_X86_VARIANTS 1
 ead_i_slide_step ead_i_slide_step_avx2, ead_i_slide_step_avx512;

@@ -133,9 +133,10 @@ static ead_slide *slide_of(ead_spectral *state)
 
 size_t ead_spectral_size(size_t n)
 {
-    if (n < EAD_SPECTRAL_MIN_LEN || n > EAD_SPECTRAL_MAX_LEN)
+    size_t slide = ead_slide_size(n, 0);
+    if (n < EAD_SPECTRAL_MIN_LEN || n > EAD_SPECTRAL_MAX_LEN || slide == 0) /* a build may slide less far */
         return 0;
-    return sizeof(ead_spectral) + numbers_len(n) * sizeof(ead_real) + ead_slide_size(n, 0);
+    return sizeof(ead_spectral) + numbers_len(n) * sizeof(ead_real) + slide;
 }
 
 static void fit_all(ead_spectral *state)
@@ -694,9 +695,12 @@ int ead_i_spectral_judge(ead_spectral *state, const ead_slide_table *table, ead_
         return EAD_E_STATE;
     if (value - value != 0)
         return EAD_E_NOT_FINITE;
+    int status = ead_i_slide_fits(slide_of(state), table); /* before anything changes */
+    if (status != EAD_OK)
+        return status;
     if (state->seen == 0)
         begin(state, value);
-    int status = add_gap(state, table, missing);
+    status = add_gap(state, table, missing);
     if (status != EAD_OK)
         return status;
     ead_wide y = within_reach(state, lift(state, value));
@@ -779,6 +783,8 @@ int ead_spectral_init(ead_spectral *state, size_t bytes, size_t n, const ead_spe
         return EAD_E_LENGTH;
     if (bytes < size)
         return EAD_E_WORK;
+    if (!ead_i_settings_sound(settings))
+        return EAD_E_RANGE;
     memset(state, 0, size);
     state->magic = STATE_MAGIC;
     state->version = STATE_VERSION;
@@ -811,7 +817,8 @@ int ead_spectral_check(const ead_spectral *state, size_t bytes, size_t n)
 {
     size_t size = ead_spectral_size(n);
     if (size == 0 || bytes != size || state->magic != STATE_MAGIC || state->version != STATE_VERSION ||
-        state->wide_size != sizeof(ead_wide) || state->n != n || !indices_sound(state))
+        state->wide_size != sizeof(ead_wide) || state->n != n || !indices_sound(state) ||
+        !ead_i_settings_sound(&state->settings))
         return EAD_E_STATE;
     const ead_real *numbers = (const ead_real *)(state + 1);
     if (!all_finite((const ead_wide *)&state->x, sizeof state->x / sizeof(ead_wide)) ||

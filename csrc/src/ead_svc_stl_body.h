@@ -13,12 +13,13 @@
 #ifdef __GNUC__
 #define LANES 4
 typedef double lanes __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
-static const lanes LANE_PLACES = {0, 1, 2, 3};
+/* spelled out: where doubles are computed wider (x87), GCC takes no vector plus a number */
+#define LANES_FROM(first) {(first), (first) + 1.0, (first) + 2.0, (first) + 3.0}
 #define LANE_SUM(v) (((v)[0] + (v)[2]) + ((v)[1] + (v)[3]))
 #else
 #define LANES 1
 typedef double lanes;
-static const lanes LANE_PLACES = 0;
+#define LANES_FROM(first) (first)
 #define LANE_SUM(v) (v)
 #endif
 #define LANES_AT(p) (*(const lanes *)(p))
@@ -78,7 +79,7 @@ struct moments {
 
 static double dot(const double *a, const double *b, size_t n)
 {
-    lanes even = LANE_PLACES * 0.0, odd = even;
+    lanes even = {0}, odd = even;
     size_t i = 0;
     for (; i + 2 * LANES <= n; i += 2 * LANES) {
         even += LANES_AT(a + i) * LANES_AT(b + i);
@@ -95,7 +96,7 @@ static double dot(const double *a, const double *b, size_t n)
 static struct moments middle_moments(const struct loess *s, size_t left)
 {
     const double *r = s->robust + left, *ry = s->robust_y + left;
-    lanes w = LANE_PLACES * 0.0, x = w, xx = w, y = w, xy = w;
+    lanes w = {0}, x = w, xx = w, y = w, xy = w;
     size_t i = 0;
     for (; i + LANES <= s->span; i += LANES) {
         const lanes weight = LANES_AT(s->w + i), slope = LANES_AT(s->wd + i);
@@ -143,7 +144,8 @@ static struct moments edge_moments(const struct loess *s, const double *y, size_
     const double extra = s->span > s->n ? floor((double)(s->span - s->n) / 2.0) : 0.0;
     const double *r = s->robust ? s->robust + left : NULL;
     fill_edge(s->edge, (int)count, (int)before, (double)(before > behind ? before : behind) + extra);
-    lanes w = LANE_PLACES * 0.0, wx = w, wxx = w, wy = w, wxy = w, place = LANE_PLACES - (double)before;
+    const double leftmost = (double)left - (double)x;
+    lanes w = {0}, wx = w, wxx = w, wy = w, wxy = w, place = LANES_FROM(leftmost);
     size_t i = 0;
     for (; i + LANES <= count; i += LANES) {
         lanes weight = LANES_AT(s->edge + i);

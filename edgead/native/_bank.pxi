@@ -23,7 +23,7 @@ cdef class PatchBank:
     cdef size_t length, patches
     cdef bint single
 
-    def __init__(self, size_t length, size_t patches=128, *, bint single=True):
+    def __cinit__(self, size_t length, size_t patches=128, *, bint single=True):
         size = csrc.ead32_bank_size(length, patches) if single else csrc.ead_bank_size(length, patches)
         if size == 0:
             raise InvalidInput(f"length {length}, patches {patches}: expected 1..64 and 8..1024")

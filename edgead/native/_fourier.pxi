@@ -15,7 +15,7 @@ cdef class _Plan:
     cdef readonly size_t work_len
     cdef readonly object dtype
 
-    def __init__(self, size_t n, int kind, dtype):
+    def __cinit__(self, size_t n, int kind, dtype):
         cdef double[::1] work64
         cdef float[::1] work32
         cdef int status
@@ -59,7 +59,7 @@ def _precision(x, single, double_):
     return np.ascontiguousarray(x, wanted)
 
 
-cdef int _transform(_Plan plan, real[::1] x, real[::1] out, int kind, bint inverse) except -1:
+cdef int _transform(_Plan plan, const real[::1] x, real[::1] out, int kind, bint inverse) except -1:
     work = np.empty(plan.work_len, plan.dtype)
     cdef real[::1] w = work
     cdef int status

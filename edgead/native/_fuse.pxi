@@ -24,7 +24,7 @@ cdef class Fusion:
     cdef size_t length, patches
     cdef bint single
 
-    def __init__(self, size_t length, size_t patches=128, *, int sensitivity=90, double min_abs=0.0, double min_rel=0.0,
+    def __cinit__(self, size_t length, size_t patches=128, *, int sensitivity=90, double min_abs=0.0, double min_rel=0.0,
                  direction="both", bint single=True):
         self.settings = _settings(sensitivity, min_abs, min_rel, direction)
         size = csrc.ead32_fuse_size(length, patches) if single else csrc.ead_fuse_size(length, patches)

@@ -25,6 +25,13 @@ cdef unsigned char[::1] _aligned(size_t size):
     return memoryview(array("Q", bytes((size + 7) // 8 * 8))).cast("B")[:size]
 
 
+cdef unsigned char[::1] _working_copy(unsigned char[::1] block):
+    """A state to work on without the interpreter's lock: a call from another thread meanwhile meets a whole one."""
+    cdef unsigned char[::1] copy = _aligned(block.shape[0])
+    copy[:] = block
+    return copy
+
+
 # Status -> exception type.  A test walks every status of the header through this table.
 STATUS_ERRORS = {
     csrc.EAD_E_LENGTH: InvalidInput,

@@ -21,7 +21,7 @@ cdef class Order:
     cdef readonly size_t n
     cdef readonly bint single
 
-    def __init__(self, size_t window, *, bint single=False):
+    def __cinit__(self, size_t window, *, bint single=False):
         size = csrc.ead32_order_size(window) if single else csrc.ead_order_size(window)
         if size == 0:
             raise InvalidInput(f"window {window}: expected 1..{csrc.EAD_ORDER_MAX_LEN} values")

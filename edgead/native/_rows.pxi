@@ -45,6 +45,10 @@ cdef class RowHistory:
     ------
     InvalidInput
         If a parameter is out of range.
+
+    Notes
+    -----
+    Of one thread at a time, as of `SpectralResidual`.
     """
 
     cdef unsigned char[::1] block
@@ -53,7 +57,7 @@ cdef class RowHistory:
     cdef size_t day, length
     cdef bint single
 
-    def __init__(self, size_t window, *, size_t rows_per_day=0, size_t length=63, int sensitivity=90, double min_abs=0.0,
+    def __cinit__(self, size_t window, *, size_t rows_per_day=0, size_t length=63, int sensitivity=90, double min_abs=0.0,
                  double min_rel=0.0, direction="both", bint single=True, isa="best"):
         self.settings = _settings(sensitivity, min_abs, min_rel, direction)
         if csrc.ead_spectral_size(window) == 0:
@@ -153,11 +157,13 @@ cdef class RowHistory:
         cdef float[:, ::1] target = out
         cdef size_t count = len(values)
         cdef int status
+        cdef unsigned char[::1] state = _working_copy(self.block)
         with nogil:
             if self.single:
-                status = csrc.ead32_rows_judge_many(self.pointer32(), self.table.pointer32(), &source[0], count, &target[0, 0])
+                status = csrc.ead32_rows_judge_many(<csrc.ead32_rows *> &state[0], self.table.pointer32(), &source[0], count, &target[0, 0])
             else:
-                status = csrc.ead_rows_judge_many(self.pointer(), self.table.pointer(), &source[0], count, &target[0, 0])
+                status = csrc.ead_rows_judge_many(<csrc.ead_rows *> &state[0], self.table.pointer(), &source[0], count, &target[0, 0])
+        self.block[:] = state
         check_status(status)
         return out
 

@@ -1,6 +1,6 @@
 # Saliency map of a whole window: the binding of ead_saliency.  Included by _kernel.pyx after _fourier.pxi.
 
-cdef _saliency_run(real[::1] x, real[::1] out, int rule):
+cdef _saliency_run(const real[::1] x, real[::1] out, int rule):
     cdef _Plan plan = _plan(x.shape[0], csrc.EAD_FFT_COMPLEX, np.float64 if real is double else np.float32)
     cdef int status
     cdef void *block = <void *> &plan.block[0]

@@ -88,7 +88,7 @@ def svc_order(v):
     """Places of ascending values, equal values in order of place; uint32."""
     v = _series(v, 1)
     order, work = np.empty(len(v), np.uint32), np.empty(len(v), np.uint32)
-    cdef double[::1] x = v
+    cdef const double[::1] x = v
     cdef uint32_t[::1] o = order, w = work
     cdef int status
     with nogil:
@@ -100,7 +100,8 @@ def svc_order(v):
 def svc_median(v):
     """Median, and median distance from it in units of a normal distribution's standard deviation."""
     v = _series(v, 1)
-    cdef double[::1] x = v, w = np.empty(len(v))
+    cdef const double[::1] x = v
+    cdef double[::1] w = np.empty(len(v))
     cdef double median, mad
     cdef int status
     with nogil:
@@ -116,7 +117,8 @@ def svc_running_median(v, size_t half, bint single=False):
     """
     v = _series(v, 1)
     out = np.empty(len(v))
-    cdef double[::1] x = v, o = out
+    cdef const double[::1] x = v
+    cdef double[::1] o = out
     cdef uint64_t[::1] w = np.empty(csrc.ead_svc_running_median_work_len(len(v)), np.uint64)
     cdef int status
     with nogil:
@@ -128,7 +130,8 @@ def svc_running_median(v, size_t half, bint single=False):
 def svc_theil_sen(v):
     """Median of all pairwise slopes of values one step apart."""
     v = _series(v, 2)
-    cdef double[::1] x = v, w = np.empty(csrc.ead_svc_theil_sen_work_len(len(v)))
+    cdef const double[::1] x = v
+    cdef double[::1] w = np.empty(csrc.ead_svc_theil_sen_work_len(len(v)))
     cdef double slope
     cdef int status
     with nogil:
@@ -152,7 +155,8 @@ def svc_spline(v, size_t inner):
     """Least-squares cubic spline with `inner` knots, evaluated at all points."""
     v = _series(v, 2)
     out = np.empty(len(v))
-    cdef double[::1] x = v, o = out, w = _work(csrc.ead_svc_spline_work_len(len(v), inner))
+    cdef const double[::1] x = v
+    cdef double[::1] o = out, w = _work(csrc.ead_svc_spline_work_len(len(v), inner))
     cdef int status
     with nogil:
         status = csrc.ead_svc_spline(&x[0], x.shape[0], inner, &o[0], &w[0], w.shape[0])
@@ -164,7 +168,8 @@ def svc_stl(y, size_t period):
     """Trend and season of a seasonal-trend decomposition; `period` 2..(n - 1) / 2."""
     y = _series(y, 5)
     trend, season = np.empty(len(y)), np.empty(len(y))
-    cdef double[::1] x = y, t = trend, s = season
+    cdef const double[::1] x = y
+    cdef double[::1] t = trend, s = season
     cdef double[::1] w = _work(csrc.ead_svc_stl_work_len(len(y), period))
     cdef int status
     with nogil:
@@ -180,8 +185,9 @@ def svc_phase_errors(v, periods):
     errors = np.empty(len(periods))
     if not len(periods):
         return errors
-    cdef double[::1] x = v, e = errors, w = np.empty(csrc.ead_svc_phase_errors_work_len(len(v)))
-    cdef uint32_t[::1] p = periods
+    cdef const double[::1] x = v
+    cdef double[::1] e = errors, w = np.empty(csrc.ead_svc_phase_errors_work_len(len(v)))
+    cdef const uint32_t[::1] p = periods
     cdef int status
     with nogil:
         status = csrc.ead_svc_phase_errors(&x[0], x.shape[0], &p[0], p.shape[0], &e[0], &w[0], w.shape[0])
@@ -208,7 +214,7 @@ def svc_esd_limit(size_t m, double alpha=0.05):
 def svc_esd(t, size_t start, size_t top, bint first_only, double alpha=0.05):
     """Number of leading points of the ascending column `t` that the deviate test flags."""
     t = _series(t, 1)
-    cdef double[::1] x = t
+    cdef const double[::1] x = t
     cdef size_t flagged, count = x.shape[0], most = min(top, count)
     cdef double[::1] w = _work(2 * most)
     cdef int status
@@ -222,7 +228,8 @@ def svc_residual_score(saliency_map):
     """Relative distance of a saliency map from its trailing mean."""
     m = _series(saliency_map, 2)
     score = np.empty(len(m))
-    cdef double[::1] x = m, s = score
+    cdef const double[::1] x = m
+    cdef double[::1] s = score
     cdef int status
     with nogil:
         status = csrc.ead_svc_residual_score(&x[0], x.shape[0], &s[0])
@@ -233,7 +240,8 @@ def svc_residual_score(saliency_map):
 def svc_adf(v):
     """Augmented Dickey-Fuller t statistic; NaN if the test cannot be made."""
     v = _series(v, 4)
-    cdef double[::1] x = v, w = np.empty(csrc.ead_svc_stationary_work_len(len(v)))
+    cdef const double[::1] x = v
+    cdef double[::1] w = np.empty(csrc.ead_svc_stationary_work_len(len(v)))
     cdef double statistic
     cdef int status
     with nogil:
@@ -245,7 +253,8 @@ def svc_adf(v):
 def svc_kpss(v):
     """KPSS statistic of level stationarity; NaN if the test cannot be made."""
     v = _series(v, 4)
-    cdef double[::1] x = v, w = np.empty(csrc.ead_svc_stationary_work_len(len(v)))
+    cdef const double[::1] x = v
+    cdef double[::1] w = np.empty(csrc.ead_svc_stationary_work_len(len(v)))
     cdef double statistic
     cdef int status
     with nogil:
@@ -261,8 +270,9 @@ def svc_fill(index, v, size_t period, size_t size):
     if index.shape != v.shape:
         raise InvalidInput(f"{index.shape} places for {v.shape} values: expected as many")
     out = np.empty(size)
-    cdef double[::1] x = v, o = out, w = _work(csrc.ead_svc_fill_work_len(size))
-    cdef uint32_t[::1] p = index
+    cdef const double[::1] x = v
+    cdef double[::1] o = out, w = _work(csrc.ead_svc_fill_work_len(size))
+    cdef const uint32_t[::1] p = index
     cdef int status
     with nogil:
         status = csrc.ead_svc_fill(&p[0], &x[0], x.shape[0], period, &o[0], size, &w[0], w.shape[0])
@@ -274,7 +284,8 @@ def svc_change_points(y, double tolerance, size_t window):
     """Flags and scores of breaks between straight segments."""
     y = _series(y, 1)
     flags, scores = np.empty(len(y), np.uint8), np.empty(len(y))
-    cdef double[::1] x = y, s = scores
+    cdef const double[::1] x = y
+    cdef double[::1] s = scores
     cdef unsigned char[::1] f = flags
     cdef int status
     with nogil:

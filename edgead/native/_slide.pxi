@@ -16,7 +16,7 @@ cdef class SlideTable:
     cdef readonly size_t n
     cdef readonly bint single
 
-    def __init__(self, size_t n, bint single, int isa):
+    def __cinit__(self, size_t n, bint single, int isa):
         cdef int status
         size = csrc.ead32_slide_table_size(n) if single else csrc.ead_slide_table_size(n)
         if size == 0:
@@ -96,14 +96,15 @@ cdef class Slide:
 
     Notes
     -----
-    The value equals, within rounding, the last one of `saliency` over the window.
+    The value equals, within rounding, the last one of `saliency` over the window.  Of one thread at a time: of calls that
+    overlap, the last to end is what the state knows of.
     """
 
     cdef unsigned char[::1] block
     cdef readonly SlideTable table
     cdef readonly size_t mean_len
 
-    def __init__(self, size_t window, *, size_t mean_len=0, bint single=False, isa="best"):
+    def __cinit__(self, size_t window, *, size_t mean_len=0, bint single=False, isa="best"):
         cdef int status
         self.table = slide_table(window, single=single, isa=isa)
         self.mean_len = mean_len
@@ -123,19 +124,19 @@ cdef class Slide:
     cdef csrc.ead32_slide *pointer32(self) noexcept nogil:
         return <csrc.ead32_slide *> &self.block[0]
 
-    cdef int take(self, double x, double *out) noexcept nogil:
+    cdef int take(self, void *state, double x, double *out) noexcept nogil:
         cdef float single
         cdef int status
         if not self.table.single:
-            return csrc.ead_slide_feed(self.pointer(), self.table.pointer(), x, out)
-        status = csrc.ead32_slide_feed(self.pointer32(), self.table.pointer32(), x, &single)
+            return csrc.ead_slide_feed(<csrc.ead_slide *> state, self.table.pointer(), x, out)
+        status = csrc.ead32_slide_feed(<csrc.ead32_slide *> state, self.table.pointer32(), x, &single)
         out[0] = single
         return status
 
     def feed(self, double x):
         """Take the next sample; its saliency (>= 0, no unit).  InvalidInput if x is not finite; then nothing changes."""
         cdef double out = 0
-        check_status(self.take(x, &out))
+        check_status(self.take(&self.block[0], x, &out))
         return out
 
     def feed_all(self, x):
@@ -167,11 +168,13 @@ cdef class Slide:
         cdef double[::1] target = out
         cdef Py_ssize_t i, count = len(x)
         cdef int status = csrc.EAD_OK
+        cdef unsigned char[::1] state = _working_copy(self.block)
         with nogil:
             for i in range(count):
-                status = self.take(source[i], &target[i])
+                status = self.take(&state[0], source[i], &target[i])
                 if status != csrc.EAD_OK:
                     break
+        self.block[:] = state
         check_status(status)
         return out
 

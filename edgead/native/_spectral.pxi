@@ -41,6 +41,10 @@ cdef class SpectralResidual:
     ------
     InvalidInput
         If a parameter is out of range.
+
+    Notes
+    -----
+    Of one thread at a time: of calls that overlap, the last to end is what the state knows of.
     """
 
     cdef unsigned char[::1] block
@@ -48,7 +52,7 @@ cdef class SpectralResidual:
     cdef csrc.ead_spectral_settings settings
     cdef bint single
 
-    def __init__(self, size_t window, *, int sensitivity=90, double min_abs=0.0, double min_rel=0.0,
+    def __cinit__(self, size_t window, *, int sensitivity=90, double min_abs=0.0, double min_rel=0.0,
                  direction="both", bint single=True, isa="best"):
         cdef int status
         if direction not in DIRECTIONS:
@@ -79,10 +83,10 @@ cdef class SpectralResidual:
     cdef csrc.ead32_spectral *pointer32(self) noexcept nogil:
         return <csrc.ead32_spectral *> &self.block[0]
 
-    cdef int take(self, double value, unsigned long long missing, csrc.ead_verdict *out) noexcept nogil:
+    cdef int take(self, void *state, double value, unsigned long long missing, csrc.ead_verdict *out) noexcept nogil:
         if self.single:
-            return csrc.ead32_spectral_judge(self.pointer32(), self.table.pointer32(), value, missing, out)
-        return csrc.ead_spectral_judge(self.pointer(), self.table.pointer(), value, missing, out)
+            return csrc.ead32_spectral_judge(<csrc.ead32_spectral *> state, self.table.pointer32(), value, missing, out)
+        return csrc.ead_spectral_judge(<csrc.ead_spectral *> state, self.table.pointer(), value, missing, out)
 
     def judge(self, double value, long long missing=0):
         """Judge the newest reading, `missing` rows after the one before, and learn from it.
@@ -93,7 +97,7 @@ cdef class SpectralResidual:
         cdef csrc.ead_verdict out
         if missing < 0:
             raise InvalidInput(f"missing {missing}: expected a number of rows >= 0")
-        cdef int status = self.take(value, missing, &out)
+        cdef int status = self.take(&self.block[0], value, missing, &out)
         if status != csrc.EAD_OK:
             if status == csrc.EAD_E_NOT_FINITE:
                 raise InvalidInput(f"value {value}: expected a finite number")
@@ -137,9 +141,10 @@ cdef class SpectralResidual:
         cdef Py_ssize_t i, count = len(values)
         cdef csrc.ead_verdict verdict
         cdef int status = csrc.EAD_OK
+        cdef unsigned char[::1] state = _working_copy(self.block)
         with nogil:
             for i in range(count):
-                status = self.take(source[i], between[i], &verdict)
+                status = self.take(&state[0], source[i], between[i], &verdict)
                 if status != csrc.EAD_OK:
                     break
                 target[0, i] = verdict.score
@@ -148,6 +153,7 @@ cdef class SpectralResidual:
                 target[3, i] = verdict.lower
                 target[4, i] = verdict.upper
                 flags[i] = verdict.is_anomaly
+        self.block[:] = state
         check_status(status)
         return (*out, hits)
 

@@ -1,42 +1,14 @@
 /* The C suite: golden vectors, statuses, limits.  A plain program: suite GOLDEN_FILE; exit code 0 = all
  * passed. Built for double, for the float copies of a build of both (SUITE_F32), and for float alone with the
  * microcontroller's configuration.  SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "checks.h"
 
-#ifdef SUITE_F32
-#define EAD_F32_SOURCE
-#include "edgead_f32.h"
-#endif
-#include "edgead.h"
-
-static int failures, checks;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        checks++;                                                                                            \
-        if (!(condition)) {                                                                                  \
-            failures++;                                                                                      \
-            printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                                   \
-        }                                                                                                    \
-    } while (0)
+int failures, checks;
 
 /* Greatest error allowed, as a share of the greatest value of the result. */
 static double tolerance(void)
 {
     return sizeof(ead_real) == 4 ? 2e-5 : 1e-11;
-}
-
-/* Memory exactly as long as the function asked for, so that the sanitizer sees one byte too many. */
-static void *lend(size_t bytes)
-{
-    void *block = malloc(bytes ? bytes : 1);
-    if (!block)
-        exit(2);
-    memset(block, 0xA5, bytes);
-    return block;
 }
 
 static ead_real *lend_reals(size_t count)
@@ -429,6 +401,7 @@ int main(int argc, char **argv)
     a_state_copied_as_bytes_goes_on_bit_for_bit();
     a_constant_is_silent_and_a_spike_is_not();
     every_status_has_its_own_text();
+    states();
     printf("%d checks, %d failed\n", checks, failures);
     return failures ? 1 : 0;
 }

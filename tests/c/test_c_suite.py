@@ -25,7 +25,8 @@ BUILDS = {
 def test_the_suite_passes_under_the_sanitizers(build, tmp_path):
     flags, core = BUILDS[build]
     program = tmp_path / "suite"
-    gcc(*LANGUAGE, *SANITIZERS, *flags, *INCLUDES, ROOT / "tests/c/suite.c", *core(), "-lm", "-o", program)
+    suite = [ROOT / "tests/c/suite.c", ROOT / "tests/c/states.c"]
+    gcc(*LANGUAGE, *SANITIZERS, *flags, *INCLUDES, *suite, *core(), "-lm", "-o", program)
     done = subprocess.run([program, ROOT / "tests/data/kernel_golden.txt"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " 0 failed" in done.stdout
