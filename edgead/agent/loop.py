@@ -41,6 +41,7 @@ from edgead.bridge.inbox import (
 )
 from edgead.bridge.messages import CommandState, Info
 from edgead.config import Config, load
+from edgead.config.units import iso
 from edgead.errors import ConfigError, InvalidInput, OuterWorldError
 from edgead.probe import Health
 from edgead.records import Reading
@@ -268,7 +269,8 @@ class Agent:
         name = command.target
         self._absorb(self.engine.command(verb, name, now_ns, until_ns=until_ns), now_ns)
         phase = self.engine.series[name].phase if command.series else self.engine.groups[name].phase
-        return f"{name} is {phase}"
+        end = f" until {iso(until_ns)}" if phase == "muted" and until_ns < NEVER else ""
+        return f"{name} is {phase}{end}"
 
     def _roll_back(self, command: Command) -> str:
         if self.uplink.rollout is None:

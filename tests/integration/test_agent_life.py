@@ -123,6 +123,8 @@ def test_mute_unmute_and_relearn_change_the_phase_and_answer(plant: Plant):
     wait_for(lambda: plant.meta().get("phase") == "ready", "ready")
     assert plant.command("mute", "plant.press.temp")["status"] == "successful"
     wait_for(lambda: plant.meta()["phase"] == "muted", "muted")
+    answer = plant.command("mute", '{"series": "plant.press.temp", "for": 3600}')
+    assert answer["reason"].startswith("plant.press.temp is muted until 20")
     assert plant.command("unmute", "plant.press.temp")["status"] == "successful"
     wait_for(lambda: plant.meta()["phase"] == "ready", "ready again")
     assert plant.command("relearn", '{"series": "plant.press.temp"}')["status"] == "successful"
