@@ -220,12 +220,10 @@ class NetworkPair:
         return self._engine.series_shadows
 
     def _live(self) -> list[Counts]:
-        """Of the series that are not stale: a sensor that is gone keeps nobody waiting."""
-        return [
-            shadow.counts
-            for series_id, shadow in self._shadows.items()
-            if not self._engine.series[series_id].stale
-        ]
+        """Of the series that are not stale: a sensor that is gone keeps nobody waiting; of all where all are."""
+        series = self._engine.series
+        live = [shadow for each, shadow in self._shadows.items() if not series[each].stale]
+        return [shadow.counts for shadow in live or self._shadows.values()]
 
     @property
     def counts(self) -> Counts:

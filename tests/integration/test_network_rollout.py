@@ -358,6 +358,19 @@ def test_series_that_come_later_join_and_those_that_are_gone_keep_nobody_waiting
     assert device.active == "srcnn@1.0.2"
 
 
+def test_a_machine_that_is_off_counts_on_where_it_was(device: Device) -> None:
+    device.offer(packages.network(2))
+    device.run(COLD + 10)
+    device.second += 300
+    device.engine.tick(device.now_ns)
+    assert all(series.stale for series in device.engine.series.values())
+    assert device.rollout.progress("srcnn") == f"shadow run: 10 of {SHADOW} readings of 3 series"
+    device.run(SHADOW - 11)
+    assert device.active == "srcnn@1.0.0"
+    device.run(1)
+    assert device.active == "srcnn@1.0.2"
+
+
 def test_a_series_that_learns_anew_is_compared_anew(device: Device) -> None:
     device.offer(packages.network(2))
     device.run(COLD + 10)
