@@ -79,12 +79,14 @@ static float cut(float x)
  * further. */
 static float nearest(const ead_bank *state, const float *embedding, size_t *at)
 {
-    float least = 0;
+    float least = 0, own[EAD_BANK_MAX_LEN];
+    for (size_t j = 0; j < state->length; j++)
+        own[j] = cut(embedding[j]);
     for (size_t i = 0; i < state->count; i++) {
         const float *kept = kept_of(state, i);
         float sum = 0;
         for (size_t j = 0; j < state->length && (i == 0 || sum < least); j++)
-            sum += (cut(embedding[j]) - kept[j]) * (cut(embedding[j]) - kept[j]);
+            sum += (own[j] - kept[j]) * (own[j] - kept[j]);
         if (i == 0 || sum < least) {
             least = sum;
             *at = i;
@@ -105,11 +107,25 @@ static size_t place_for_new(ead_bank *state)
     return oldest;
 }
 
-static void learn(ead_bank *state, const float *embedding, ead_wide distance, size_t at)
+int ead_i_bank_find(const ead_bank *state, const float *embedding, struct ead_i_found *found)
 {
-    if (state->count < BANK_FIRST || distance > state->reach) {
-        if (state->count >= BANK_FIRST)
-            state->reach = state->reach > 0 ? state->reach * (ead_wide)(1 + BANK_STEP) : distance;
+    if (state->magic != STATE_MAGIC)
+        return EAD_E_STATE;
+    for (size_t j = 0; j < state->length; j++)
+        if (embedding[j] != embedding[j])
+            return EAD_E_NOT_FINITE;
+    found->at = 0;
+    found->distance = root((ead_wide)nearest(state, embedding, &found->at));
+    found->known = state->count >= BANK_FIRST;
+    return EAD_OK;
+}
+
+void ead_i_bank_learn(ead_bank *state, const float *embedding, const struct ead_i_found *found)
+{
+    size_t at = found->at;
+    if (!found->known || found->distance > state->reach) {
+        if (found->known)
+            state->reach = state->reach > 0 ? state->reach * (ead_wide)(1 + BANK_STEP) : found->distance;
         at = place_for_new(state);
         for (size_t j = 0; j < state->length; j++)
             kept_of(state, at)[j] = cut(embedding[j]);
@@ -120,16 +136,13 @@ static void learn(ead_bank *state, const float *embedding, ead_wide distance, si
 
 int ead_bank_meet(ead_bank *state, const float *embedding, int learns, ead_wide *distance)
 {
-    if (state->magic != STATE_MAGIC)
-        return EAD_E_STATE;
-    for (size_t j = 0; j < state->length; j++)
-        if (embedding[j] != embedding[j])
-            return EAD_E_NOT_FINITE;
-    size_t at = 0;
-    ead_wide found = root((ead_wide)nearest(state, embedding, &at));
-    *distance = state->count < BANK_FIRST ? -1 : found;
+    struct ead_i_found found;
+    int status = ead_i_bank_find(state, embedding, &found);
+    if (status != EAD_OK)
+        return status;
+    *distance = found.known ? found.distance : -1;
     if (learns)
-        learn(state, embedding, found, at);
+        ead_i_bank_learn(state, embedding, &found);
     return EAD_OK;
 }
 

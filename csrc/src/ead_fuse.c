@@ -131,14 +131,15 @@ static void learn(ead_fuse *state, int alarm)
 }
 
 /* The memory takes what is normal, and what has gone on for so long that it must be. */
-static void remember_patch(ead_fuse *state, int alarm, const float *embedding)
+static void remember_patch(ead_fuse *state, int alarm, const float *embedding,
+                           const struct ead_i_found *found)
 {
     ead_bank *bank = bank_of(state);
-    ead_wide reach = ead_bank_reach(bank), distance;
+    ead_wide reach = ead_bank_reach(bank);
     int strange = alarm || (reach > 0 && state->x.distance > (ead_wide)STRANGE * reach);
     state->strange = strange ? state->strange + (state->strange < STRANGE_LASTS) : 0;
     if (!strange || state->strange == STRANGE_LASTS)
-        ead_bank_meet(bank, embedding, 1, &distance);
+        ead_i_bank_learn(bank, embedding, found);
 }
 
 /* The band of the network's verdict: about the forecast, and such that the value lies outside by the score.
@@ -226,10 +227,12 @@ int ead_fuse_judge(ead_fuse *state, const ead_row_facts *row, float log_odds, co
         return EAD_E_STATE;
     if (log_odds != log_odds)
         return EAD_E_NOT_FINITE;
-    int status = ead_bank_meet(bank_of(state), embedding, 0, &state->x.distance);
+    struct ead_i_found found;
+    int status = ead_i_bank_find(bank_of(state), embedding, &found);
     if (status != EAD_OK)
         return status;
     struct numbers *x = &state->x;
+    x->distance = found.known ? found.distance : -1;
     x->strangeness = strangeness(state, x->distance);
     x->familiarity = familiarity(x->strangeness);
     x->odds = x->familiarity * soft_plus((ead_wide)log_odds + (ead_wide)ODDS_SHIFT);
@@ -242,7 +245,7 @@ int ead_fuse_judge(ead_fuse *state, const ead_row_facts *row, float log_odds, co
     if (!row->learning)
         govern(state, row->value, larger(row->score, usual > 0 ? x->odds / usual : 0), out);
     int alarm = !row->learning && (row->score >= 1 || (usual > 0 && x->odds >= usual));
-    remember_patch(state, alarm, embedding);
+    remember_patch(state, alarm, embedding, &found);
     learn(state, alarm);
     return EAD_OK;
 }

@@ -14,6 +14,8 @@
 #define ead_i_slide_fits ead32_i_slide_fits
 #define ead_i_fft_work ead32_i_fft_work
 #define ead_i_fft_split ead32_i_fft_split
+#define ead_i_bank_find ead32_i_bank_find
+#define ead_i_bank_learn ead32_i_bank_learn
 #endif
 
 /* The built-in forms stay single instructions under -ffreestanding too, and need no header. */
@@ -67,5 +69,16 @@ size_t ead_i_fft_work(const ead_fft_plan *plan);
  *   re, im    n values each, replaced by the result
  *   work      ead_i_fft_work(plan) elements */
 void ead_i_fft_split(const ead_fft_plan *plan, ead_real *re, ead_real *im, ead_real *work);
+
+/* Where an embedding is in a memory of patches. */
+struct ead_i_found {
+    ead_wide distance; /* to the nearest that is kept */
+    size_t at;         /* which that is */
+    int known;         /* 0 = fewer are kept than make a distance mean anything */
+};
+
+/* The two halves of ead_bank_meet, which returns as the first: nothing may be learned between them. */
+int ead_i_bank_find(const ead_bank *state, const float *embedding, struct ead_i_found *found);
+void ead_i_bank_learn(ead_bank *state, const float *embedding, const struct ead_i_found *found);
 
 #endif

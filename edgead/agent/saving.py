@@ -17,8 +17,10 @@ With `max_bytes_per_day`, commits that carry no event wait while more was writte
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edgead.agent.pace import QUIET_S, Pace
@@ -247,9 +249,14 @@ class Saving:
     # ------------------------------------------------------------------ reading
 
     def restore(self, settings_for) -> list[str]:  # type: ignore[no-untyped-def]
-        """Bring the engine to where the last commit left it; the series and groups that are no longer configured."""
+        """Bring the engine to where the last commit left it; the series and groups that are no longer configured.
+
+        The network judges on a second core, if there is one.
+        """
         snapshots = {series_id: (seq, blob) for series_id, seq, blob in self._store.snapshots()}
-        gone = self._engine.restore(snapshots, self._store.journal(), settings_for)
+        with ThreadPoolExecutor(1, "network") as beside:
+            ask = beside.submit if (os.cpu_count() or 1) > 1 else None
+            gone = self._engine.restore(snapshots, self._store.journal(), settings_for, ask)
         self.retire(gone)
         self._tell_notices()
         return gone

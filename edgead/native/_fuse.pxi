@@ -80,6 +80,63 @@ cdef class Fusion:
         check_status(status)
         return out.score, out.severity, out.expected, out.lower, out.upper, out.is_anomaly != 0
 
+    def judge_many(self, const double[:, ::1] rows not None, const float[::1] log_odds not None,
+                   const float[:, ::1] embeddings not None):
+        """The verdicts about readings one after another, as of `judge`, bit for bit.
+
+        Parameters
+        ----------
+        rows : ndarray of float64, shape (count, 11)
+            What `RowHistory.judge_many` gave for them.
+        log_odds : ndarray of float32, shape (count,)
+        embeddings : ndarray of float32, shape (count, length)
+
+        Returns
+        -------
+        ndarray of float64, shape (count, 6)
+            As of `judge`; fewer rows where a number is NaN: those before it, and nothing after them has changed.
+
+        Raises
+        ------
+        InvalidInput
+            If shapes do not fit; then nothing changes.
+        """
+        cdef Py_ssize_t i, count = rows.shape[0]
+        if (rows.shape[1] != ROW_FACTS or log_odds.shape[0] != count or embeddings.shape[0] != count
+                or embeddings.shape[1] != <Py_ssize_t> self.length):
+            raise InvalidInput(f"rows of shape ({count}, {rows.shape[1]}), {log_odds.shape[0]} log-odds, embeddings of shape "
+                               f"({embeddings.shape[0]}, {embeddings.shape[1]}): expected {ROW_FACTS} and {self.length} "
+                               "numbers of each reading")
+        out = np.empty((count, 6))
+        cdef double[:, ::1] told = out
+        cdef int status = csrc.EAD_OK
+        cdef Py_ssize_t done = 0
+        with nogil:
+            for i in range(count):
+                status = self.take(&rows[i, 0], log_odds[i], &embeddings[i, 0], &told[i, 0])
+                if status != csrc.EAD_OK:
+                    break
+                done += 1
+        if status != csrc.EAD_E_NOT_FINITE:
+            check_status(status)
+        return out[:done]
+
+    cdef int take(self, const double *row, float log_odds, const float *embedding, double *told) noexcept nogil:
+        cdef csrc.ead_row_facts facts
+        cdef csrc.ead_verdict out
+        cdef int status
+        facts.verdict.score, facts.verdict.severity, facts.verdict.expected = row[0], row[1], row[2]
+        facts.verdict.lower, facts.verdict.upper, facts.verdict.is_anomaly = row[3], row[4], row[5] != 0
+        facts.value, facts.scale, facts.score, facts.learning = row[6], row[7], row[8], row[9] != 0
+        if self.single:
+            status = csrc.ead32_fuse_judge(self.pointer32(), &facts, log_odds, embedding, &out)
+        else:
+            status = csrc.ead_fuse_judge(self.pointer(), &facts, log_odds, embedding, &out)
+        if status == csrc.EAD_OK:
+            told[0], told[1], told[2], told[3], told[4] = out.score, out.severity, out.expected, out.lower, out.upper
+            told[5] = out.is_anomaly != 0
+        return status
+
     @property
     def nbytes(self):
         """Bytes of the state."""

@@ -8,6 +8,11 @@ ROW_CHANNELS = ("innovation", "jump", "fluctuation", "salient", "shift", "noise"
 ROWS_MAX_DAY = csrc.EAD_ROWS_MAX_DAY
 
 
+# Numbers that `RowHistory.judge_many` tells of a reading.
+cdef enum:
+    ROW_FACTS = 11
+
+
 cdef csrc.ead_spectral_settings _settings(int sensitivity, double min_abs, double min_rel, direction) except *:
     """Settings as C takes them; C checks their ranges."""
     cdef csrc.ead_spectral_settings settings
@@ -125,6 +130,65 @@ cdef class RowHistory:
         return (facts.verdict.score, facts.verdict.severity, facts.verdict.expected, facts.verdict.lower,
                 facts.verdict.upper, facts.verdict.is_anomaly != 0, facts.value, facts.scale, facts.score,
                 facts.learning != 0)
+
+    def judge_many(self, values, missing, float[:, :, ::1] histories not None):
+        """Take readings one after another, as `judge` would, bit for bit.
+
+        Parameters
+        ----------
+        values : array_like, shape (count,)
+            Finite.
+        missing : array_like of int, shape (count,)
+            Rows without a reading before each.
+        histories : ndarray of float32, shape (count, channels, length)
+            Filled: the newest rows at each reading, oldest first.
+
+        Returns
+        -------
+        ndarray of float64, shape (count, 11)
+            For `Fusion.judge_many`: of each reading what `judge` tells, and `needed` after it.
+
+        Raises
+        ------
+        InvalidInput
+            If shapes do not fit, a value is not finite or a number of rows negative; then nothing changes.
+        """
+        values = np.ascontiguousarray(values, np.float64)
+        missing = np.ascontiguousarray(missing, np.int64)
+        shape = (histories.shape[0], histories.shape[1], histories.shape[2])
+        if values.ndim != 1 or missing.shape != values.shape or shape != (len(values), csrc.EAD_ROWS_CHANNELS, self.length):
+            raise InvalidInput(f"values, missing and histories of shapes {values.shape}, {missing.shape} and {shape}: "
+                               f"expected (count,), (count,) and (count, {csrc.EAD_ROWS_CHANNELS}, {self.length})")
+        if not np.isfinite(values).all() or (missing < 0).any():
+            raise InvalidInput("values and missing: expected finite numbers, and numbers of rows >= 0")
+        out = np.empty((len(values), ROW_FACTS))
+        cdef const double[::1] source = values
+        cdef const long long[::1] between = missing
+        cdef double[:, ::1] told = out
+        cdef Py_ssize_t i, count = len(values)
+        cdef int status = csrc.EAD_OK
+        with nogil:
+            for i in range(count):
+                status = self.take(source[i], between[i], &histories[i, 0, 0], &told[i, 0])
+                if status != csrc.EAD_OK:
+                    break
+        check_status(status)
+        return out
+
+    cdef int take(self, double value, long long missing, float *history, double *told) noexcept nogil:
+        cdef csrc.ead_row_facts facts
+        cdef int status
+        if self.single:
+            status = csrc.ead32_rows_judge(self.pointer32(), self.table.pointer32(), value, missing, &facts)
+        else:
+            status = csrc.ead_rows_judge(self.pointer(), self.table.pointer(), value, missing, &facts)
+        if status != csrc.EAD_OK:
+            return status
+        told[0], told[1], told[2] = facts.verdict.score, facts.verdict.severity, facts.verdict.expected
+        told[3], told[4], told[5] = facts.verdict.lower, facts.verdict.upper, facts.verdict.is_anomaly
+        told[6], told[7], told[8], told[9] = facts.value, facts.scale, facts.score, facts.learning
+        told[10] = csrc.ead32_rows_needed(self.pointer32()) if self.single else csrc.ead_rows_needed(self.pointer())
+        return self.copy(history)
 
     cdef int copy(self, float *out) noexcept nogil:
         return csrc.ead32_rows_history(self.pointer32(), out) if self.single else csrc.ead_rows_history(self.pointer(), out)

@@ -14,6 +14,7 @@ import heapq
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from edgead.errors import InvalidInput
 from edgead.records import GROUP_PREFIX, Reading
@@ -21,10 +22,13 @@ from edgead.stream import journal, snapshot
 from edgead.stream.batch import Batch
 from edgead.stream.group import Group, GroupModel
 from edgead.stream.outcome import Outcome
-from edgead.stream.series import NEVER, Listener, Series
+from edgead.stream.series import NEVER, RELEASE, Listener, Series
 from edgead.stream.settings import EngineSettings, GroupSettings, SeriesSettings
 from edgead.stream.shadow import SeriesShadow, Shadow, Unheard
 from edgead.univariate.streaming import BatchedDetector, StreamingDetector
+
+if TYPE_CHECKING:
+    from edgead.stream.again import Again, Ask
 
 #: Finds the settings of a stored series by its id and source; None when it is no longer configured.
 SettingsFor = Callable[[str, str], SeriesSettings | None]
@@ -496,6 +500,7 @@ class Engine:
         snapshots: Mapping[str, tuple[int, bytes]],
         entries: Iterable[tuple[int, bytes]],
         settings_for: SettingsFor,
+        ask: "Ask | None" = None,
     ) -> list[str]:
         """Come back to the state at the end of the journal.
 
@@ -507,6 +512,8 @@ class Engine:
             Journal entries with their numbers, ascending.  The events they cause were stored with them.
         settings_for : callable
             Finds the settings of a series.
+        ask : callable, optional
+            Has a network judge beside what goes on, as `concurrent.futures.Executor.submit`.
 
         Returns
         -------
@@ -515,13 +522,15 @@ class Engine:
         """
         retired = self._restore_snapshots(snapshots, settings_for)
         included = {series_id: seq for series_id, (seq, _) in snapshots.items()}
+        restart = _Restart(included, settings_for, ask)
         unsaved: set[str] = set()  # only the journal knows them
         for seq, entry in entries:
             for noted in journal.decode(entry):
-                self._replay(noted, seq, included, settings_for)
+                self._replay(noted, seq, restart)
                 if isinstance(noted, journal.Added) and noted.series_id not in included:
                     unsaved.add(noted.series_id)
             self.settle(seq)
+        restart.settle()
         self._link(self.groups.values())
         self.counts.clear()
         return [*retired, *sorted(unsaved - self.series.keys())]
@@ -556,32 +565,83 @@ class Engine:
         self._touched = {}
         return retired
 
-    def _replay(
-        self, noted: journal.Input, seq: int, included: Mapping[str, int], settings_for: SettingsFor
-    ) -> None:
+    def _replay(self, noted: journal.Input, seq: int, restart: "_Restart") -> None:
         """Take one journal input again, for the series whose snapshot does not hold it."""
         out = self._outcome()
         if isinstance(noted, journal.Fed):
-            for key, row in journal.rows(noted):
-                series = self._by_key.get(key)
-                if series is not None and included.get(series.series_id, 0) < seq:
-                    series.feed(row, noted.now_ns, out, self.counts)
-                    self._touched[series.series_id] = self._touched.get(series.series_id, 0) + 1
-            out.settle()
+            self._feed_again(noted, seq, restart, out)
         elif isinstance(noted, journal.Added):
-            settings = settings_for(noted.series_id, noted.source)
-            if settings is not None and included.get(noted.series_id, 0) < seq:
+            settings = restart.settings_for(noted.series_id, noted.source)
+            if settings is not None and not restart.includes(noted.series_id, seq):
                 series = Series(noted.series_id, noted.key, noted.source, settings, self.settings.node)
                 self._take_in(series, noted.now_ns)
+                if restart.again is not None:
+                    restart.again.add(series)
         elif isinstance(noted, journal.Ticked):
             for key, asked in zip(noted.keys, noted.actions, strict=True):
-                series = self._by_key.get(key)
-                if series is not None and included.get(series.series_id, 0) < seq:
-                    series.act(asked, out)
-                    self._touched.setdefault(series.series_id, 0)
+                ticked = self._by_key.get(key)
+                if ticked is not None and not restart.includes(ticked.series_id, seq):
+                    restart.act(ticked, asked, out)
+                    self._touched.setdefault(ticked.series_id, 0)
             out.settle()
-        elif included.get(noted.series_id, 0) < seq:
+        elif not restart.includes(noted.series_id, seq):
             commanded = self.series.get(noted.series_id) or self.groups.get(noted.series_id)
             if commanded is not None:
+                restart.settle()
                 commanded.obey(noted.verb, noted.until_ns, out)
                 self._touched.setdefault(noted.series_id, 0)
+
+    def _feed_again(self, fed: journal.Fed, seq: int, restart: "_Restart", out: Outcome) -> None:
+        """Readings of the journal: those that can wait for more of their series wait, the others are judged."""
+        again = restart.gathering(self) if self._batched else None
+        if again is None:
+            rest = journal.rows(fed)
+        else:
+            gathered, rest = again.feed(fed, seq)
+            for key, readings in gathered.items():
+                series_id = self._by_key[key].series_id
+                self._touched[series_id] = self._touched.get(series_id, 0) + readings
+            if again.is_full:
+                again.judge()
+        for key, row in rest:
+            series = self._by_key.get(key)
+            if series is not None and not restart.includes(series.series_id, seq):
+                series.feed(row, fed.now_ns, out, self.counts)
+                self._touched[series.series_id] = self._touched.get(series.series_id, 0) + 1
+        out.settle()
+
+
+class _Restart:
+    """What one `Engine.restore` knows."""
+
+    def __init__(self, included: Mapping[str, int], settings_for: SettingsFor, ask: "Ask | None") -> None:
+        self.included = included
+        self.settings_for = settings_for
+        self.again: Again | None = None
+        self._ask = ask
+
+    def includes(self, name: str, seq: int) -> bool:
+        """Whether a snapshot includes an entry."""
+        return seq <= self.included.get(name, 0)
+
+    def gathering(self, engine: Engine) -> "Again":
+        """What gathers readings; loaded where a detector has a network, for it needs numpy."""
+        if self.again is None:
+            from edgead.stream.again import Again
+
+            self.again = Again(self.included, engine._outcome(), engine.counts, self._ask)
+            for series in engine.series.values():
+                self.again.add(series)
+        return self.again
+
+    def act(self, series: Series, actions: int, out: Outcome) -> None:
+        """Do what a tick asked for, in its order among the readings."""
+        if self.again is not None and actions == RELEASE and self.again.release(series):
+            return
+        self.settle()
+        series.act(actions, out)
+
+    def settle(self) -> None:
+        """Judge what was gathered."""
+        if self.again is not None:
+            self.again.judge()

@@ -2,6 +2,11 @@
 
 from array import array
 from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Recent:
@@ -29,6 +34,18 @@ class Recent:
             del self._times[: self._rows], self._values[: self._rows]
         self._times.append(time_ns)
         self._values.append(value)
+
+    def extend(self, times: "NDArray[np.int64]", values: "NDArray[np.float64]") -> None:
+        """Add rows, as if one by one."""
+        if len(self._times) > 2 * self._rows:  # of a dump with more rows: they go bit by bit
+            for time_ns, value in zip(times.tolist(), values.tolist(), strict=True):
+                self.append(time_ns, value)
+            return
+        self._times.frombytes(times.tobytes())
+        self._values.frombytes(values.tobytes())
+        surplus = max(len(self._times) - 2 * self._rows, 0)
+        cut = (surplus + self._rows - 1) // self._rows * self._rows
+        del self._times[:cut], self._values[:cut]
 
     def age_of(self, time_ns: int) -> int | None:
         """How many rows ago this time was judged (0 = newest), or None."""

@@ -261,11 +261,11 @@ class Series:
         self.recent.append(time_ns, value)
         if out.batch is None:
             judgement = self.detector.judge(value, missing)
-            self._take(reading, judgement, self.ready or self.detector.needed == 0, out)
+            self.take(reading, judgement, self.ready or self.detector.needed == 0, out)
         else:
-            out.batch.add(self.detector, value, missing, partial(self._take, reading), out)
+            out.batch.add(self.detector, value, missing, partial(self.take, reading), out)
 
-    def _take(self, reading: Pending, judgement: Judgement, ready: bool, out: Outcome) -> None:
+    def take(self, reading: Pending, judgement: Judgement, ready: bool, out: Outcome) -> None:
         """Make a verdict of a judgement, and what follows from it; `ready`: the detector is, after it."""
         time_ns, value, quality = reading
         score, severity, expected, lower, upper, is_anomaly = judgement

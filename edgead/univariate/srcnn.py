@@ -109,6 +109,28 @@ class SrcnnDetector:
             self.network.failure = f"{self.model}: {error}"
             return row[:6]
 
+    def prepare_many(
+        self, values: NDArray[np.float64], missing: NDArray[np.int64], histories: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Take readings in; see `BatchedDetector.prepare_many`."""
+        return self._rows.judge_many(values, missing, histories)
+
+    def conclude_many(
+        self, rows: NDArray[np.float64], scores: NDArray[np.float32], embeddings: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Judge readings by the network's answers; see `BatchedDetector.conclude_many`."""
+        told, done = rows[:, :6].copy(), 0
+        while done < len(rows):
+            judged = self._fusion.judge_many(rows[done:], scores[done:], embeddings[done:])
+            told[done : done + len(judged)] = judged
+            done += len(judged)
+            if done < len(rows):  # a number that is none
+                *row, needed = rows[done].tolist()
+                self.conclude((tuple(row), int(needed)), float(scores[done]), embeddings[done])
+                done += 1
+        self.needed = int(rows[-1, -1])
+        return told
+
     def revise(self, age: int, value: float) -> None:
         """See `StreamingDetector.revise`."""
         self._rows.revise(age, value)

@@ -194,6 +194,44 @@ class BatchedDetector(StreamingDetector, Protocol):
         """
         ...
 
+    def prepare_many(
+        self, values: "NDArray[np.float64]", missing: "NDArray[np.int64]", histories: "NDArray[np.float32]"
+    ) -> "NDArray[np.float64]":
+        """Take readings in, one after another, as `prepare` would, bit for bit.
+
+        Parameters
+        ----------
+        values, missing : ndarray of float64, of int64, shape (count,)
+            As of `judge`.
+        histories : ndarray of float32, shape (count, channels, rows)
+            Filled with what the network shall see.
+
+        Returns
+        -------
+        ndarray of float64, shape (count, numbers)
+            What `conclude_many` needs to know of each; the last is ``needed`` after it.
+        """
+        ...
+
+    def conclude_many(
+        self, rows: "NDArray[np.float64]", scores: "NDArray[np.float32]", embeddings: "NDArray[np.float32]"
+    ) -> "NDArray[np.float64]":
+        """Judge readings by the network's answers, as `conclude` would, bit for bit.
+
+        Parameters
+        ----------
+        rows : ndarray of float64, shape (count, numbers)
+            Of their `prepare_many`, at least one.
+        scores, embeddings : ndarray of float32, shapes (count,) and (count, network.embedding)
+            Of the network.
+
+        Returns
+        -------
+        ndarray of float64, shape (count, 6)
+            As of `judge`.
+        """
+        ...
+
     def dump_told(self) -> bytes:
         """Of the state, what the network told; the rest is of the readings alone."""
         ...

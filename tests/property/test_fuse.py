@@ -1,12 +1,15 @@
 """The memory of patches and the network's part in a verdict: C equals its twins, and what users rely on."""
 
+import contextlib
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgead.errors import InvalidInput
-from edgead.native import Fusion, PatchBank, RowHistory
+from edgead.native import ROW_CHANNELS, Fusion, PatchBank, RowHistory
 from tests import naive_rows
 from tests.property.test_spectral import seeds
 
@@ -61,6 +64,62 @@ def test_the_verdict_equals_its_twin(seed: int, sensitivity: int):
         told = fusion.explain()
         assert told["log_odds"] == pytest.approx(log_odds, rel=1e-4, abs=1e-5)
         assert told["familiarity"] == pytest.approx(familiarity, rel=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, single=st.booleans(), cut=st.integers(0, 300), day=st.sampled_from([0, 48]))
+def test_many_readings_at_once_are_judged_as_one_by_one(seed: int, single: bool, cut: int, day: int):
+    """Bit for bit, gaps and numbers that are none included."""
+    rng = np.random.default_rng(seed)
+    odds, embeddings = answers(seed, 300)
+    odds[rng.random(300) < 0.02] = np.nan
+    embeddings[rng.random(300) < 0.02, 2] = np.nan
+    values = np.where(rng.random(300) < 0.03, 15.0, 0.0) + rng.standard_normal(300)
+    missing = np.where(rng.random(300) < 0.05, rng.integers(0, 9, 300), 0)
+    one, many = (RowHistory(40, rows_per_day=day, length=6, single=single) for _ in range(2))
+    alone, joined = (Fusion(LENGTH, 16, single=single) for _ in range(2))
+    histories, last = np.empty((2, 300, len(ROW_CHANNELS), 6), np.float32), np.full((300, 6), -1.0)
+    rows = [(one.judge(v, m, histories[0, at]), one.needed) for at, (v, m) in enumerate(zip(values, missing))]
+    for at, (row, _) in enumerate(rows):
+        with contextlib.suppress(InvalidInput):
+            last[at] = alone.judge(row, odds[at], embeddings[at])
+    parts = [slice(0, cut), slice(cut, 300)]
+    told = np.concatenate([many.judge_many(values[at], missing[at], histories[1][at]) for at in parts])
+    assert told.tobytes() == np.array([[*row, needed] for row, needed in rows]).tobytes()
+    assert np.array_equal(*histories)
+    judged, at = np.full((300, 6), -1.0), 0
+    while at < 300:
+        found = joined.judge_many(told[at:], odds[at:], embeddings[at:])
+        judged[at : at + len(found)] = found
+        at += len(found) + 1
+    assert judged.tobytes() == last.tobytes()
+    assert (many.dump(), joined.dump()) == (one.dump(), alone.dump())
+
+
+def test_many_readings_of_another_shape_are_refused_and_change_nothing():
+    rows, fusion = RowHistory(40, length=6), Fusion(LENGTH, 16)
+    before, space = (rows.dump(), fusion.dump()), np.empty((2, len(ROW_CHANNELS), 6), np.float32)
+    for values, missing, histories in (
+        ([1.0, math.nan], [0, 0], space),
+        ([1.0, 2.0], [0, -1], space),
+        ([1.0, 2.0], [0], space),
+        ([1.0], [0], space),
+        ([1.0, 2.0], [0, 0], space[:, :3].copy()),
+        ([[1.0, 2.0]], [[0, 0]], space),
+    ):
+        with pytest.raises(InvalidInput):
+            rows.judge_many(values, missing, histories)
+    odds, embeddings = np.zeros(2, np.float32), np.zeros((2, LENGTH), np.float32)
+    for told, scores, places in (
+        (np.zeros((2, 10)), odds, embeddings),
+        (np.zeros((3, 11)), odds, embeddings),
+        (np.zeros((2, 11)), odds, embeddings[:, :2].copy()),
+    ):
+        with pytest.raises(InvalidInput):
+            fusion.judge_many(told, scores, places)
+    assert (rows.dump(), fusion.dump()) == before
+    assert rows.judge_many([], [], space[:0]).shape == (0, 11)
+    assert fusion.judge_many(np.zeros((0, 11)), odds[:0], embeddings[:0]).shape == (0, 6)
 
 
 @settings(max_examples=15, deadline=None)
