@@ -131,14 +131,15 @@ cdef class RowHistory:
                 facts.verdict.upper, facts.verdict.is_anomaly != 0, facts.value, facts.scale, facts.score,
                 facts.learning != 0)
 
-    def judge_many(self, values, missing, float[:, :, ::1] histories not None):
+    def judge_many(self, const double[::1] values not None, const long long[::1] missing not None,
+                   float[:, :, ::1] histories not None):
         """Take readings one after another, as `judge` would, bit for bit.
 
         Parameters
         ----------
-        values : array_like, shape (count,)
+        values : ndarray of float64, shape (count,)
             Finite.
-        missing : array_like of int, shape (count,)
+        missing : ndarray of int64, shape (count,)
             Rows without a reading before each.
         histories : ndarray of float32, shape (count, channels, length)
             Filled: the newest rows at each reading, oldest first.
@@ -153,23 +154,21 @@ cdef class RowHistory:
         InvalidInput
             If shapes do not fit, a value is not finite or a number of rows negative; then nothing changes.
         """
-        values = np.ascontiguousarray(values, np.float64)
-        missing = np.ascontiguousarray(missing, np.int64)
-        shape = (histories.shape[0], histories.shape[1], histories.shape[2])
-        if values.ndim != 1 or missing.shape != values.shape or shape != (len(values), csrc.EAD_ROWS_CHANNELS, self.length):
-            raise InvalidInput(f"values, missing and histories of shapes {values.shape}, {missing.shape} and {shape}: "
-                               f"expected (count,), (count,) and (count, {csrc.EAD_ROWS_CHANNELS}, {self.length})")
-        if not np.isfinite(values).all() or (missing < 0).any():
-            raise InvalidInput("values and missing: expected finite numbers, and numbers of rows >= 0")
-        out = np.empty((len(values), ROW_FACTS))
-        cdef const double[::1] source = values
-        cdef const long long[::1] between = missing
+        cdef Py_ssize_t i, count = values.shape[0]
+        if (missing.shape[0] != count or histories.shape[0] != count or histories.shape[1] != csrc.EAD_ROWS_CHANNELS
+                or histories.shape[2] != <Py_ssize_t> self.length):
+            raise InvalidInput(f"{count} values, {missing.shape[0]} missing, histories of shape ({histories.shape[0]}, "
+                               f"{histories.shape[1]}, {histories.shape[2]}): expected as many of each, of "
+                               f"{csrc.EAD_ROWS_CHANNELS} channels and {self.length} rows")
+        for i in range(count):
+            if values[i] - values[i] != 0 or missing[i] < 0:
+                raise InvalidInput(f"value {values[i]} after {missing[i]} missing rows: expected a finite number, and >= 0")
+        out = np.empty((count, ROW_FACTS))
         cdef double[:, ::1] told = out
-        cdef Py_ssize_t i, count = len(values)
         cdef int status = csrc.EAD_OK
         with nogil:
             for i in range(count):
-                status = self.take(source[i], between[i], &histories[i, 0, 0], &told[i, 0])
+                status = self.take(values[i], missing[i], &histories[i, 0, 0], &told[i, 0])
                 if status != csrc.EAD_OK:
                     break
         check_status(status)

@@ -10,6 +10,7 @@ repeated or no numbers, a source that skips rows all the time) goes the way of e
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import NamedTuple, Protocol, cast
 
 import numpy as np
@@ -18,12 +19,12 @@ from numpy.typing import NDArray
 from edgead.stream import journal
 from edgead.stream.batch import MOST
 from edgead.stream.outcome import Outcome
-from edgead.stream.runs import Due, Run, joined, move_on, tell
+from edgead.stream.runs import Due, Run, is_odd, move_on, tell
 from edgead.stream.series import NEVER, RELEASE, Pending, Series
 from edgead.univariate.networks import Network
 from edgead.univariate.streaming import BatchedDetector
 
-#: Readings gathered at most: 2 MiB of them, some 60 of each of a thousand series.
+#: Readings gathered, 1.4 MB: some 60 of each of a thousand series; more where one entry has more.
 GATHERED = 65_536
 #: Series with a greater key (numbers of series that once were count, too) go the way of every reading.
 MOST_KEYS = 2**20
@@ -79,12 +80,16 @@ class Again:
             0, np.int64
         )  # by key: the last entry of no use; NEVER where nothing is gathered
         self._others = False  # some series go the way of every reading
+        self._make_room(GATHERED)
         self._forget()
+
+    def _make_room(self, most: int) -> None:
+        self._keys = np.empty(most, np.int32)
+        self._readings = Run(np.empty(most, np.int64), np.empty(most), np.empty(most, np.uint8))
 
     def _forget(self) -> None:
         self._count = 0
         self._fed: list[tuple[int, int]] = []  # (first reading, when it arrived)
-        self._parts: list[tuple[NDArray[np.int32], Run]] = []
         self._releases: dict[int, list[int]] = {}  # key -> readings gathered before each
 
     def add(self, series: Series) -> None:
@@ -101,7 +106,7 @@ class Again:
         self._series[key] = series
 
     def feed(self, fed: journal.Fed, seq: int) -> tuple[Counter[int], list[tuple[int, Pending]]]:
-        """Gather what can be of the readings of an entry.
+        """Gather what can be of the readings of an entry; those gathered before are judged when there is no room.
 
         Returns
         -------
@@ -113,16 +118,22 @@ class Again:
         mine = np.append(self._since, NEVER)[known] < seq
         keys = keys[mine]
         if len(keys):
-            self._fed.append((self._count, fed.now_ns))
-            run = Run(
-                np.frombuffer(fed.times, np.int64)[mine],
-                np.frombuffer(fed.values, np.float64)[mine],
-                np.frombuffer(fed.qualities, np.uint8)[mine],
-            )
-            self._parts.append((keys, run))
-            self._count += len(keys)
+            self._gather(fed, keys, mine)
         rest = journal.rows(fed) if self._others else []
         return Counter(keys.tolist()), [row for row, taken in zip(rest, mine.tolist()) if not taken]
+
+    def _gather(self, fed: journal.Fed, keys: NDArray[np.int32], mine: NDArray[np.bool_]) -> None:
+        if self._count + len(keys) > len(self._keys):
+            self.judge()
+        if len(keys) > len(self._keys):
+            self._make_room(len(keys))
+        self._fed.append((self._count, fed.now_ns))
+        here = slice(self._count, self._count + len(keys))
+        self._count += len(keys)
+        self._keys[here] = keys
+        self._readings.times[here] = np.frombuffer(fed.times, np.int64)[mine]
+        self._readings.values[here] = np.frombuffer(fed.values, np.float64)[mine]
+        self._readings.codes[here] = np.frombuffer(fed.qualities, np.uint8)[mine]
 
     def release(self, series: Series) -> bool:
         """Note that the readings which wait in a series were judged now; False: it is not gathered."""
@@ -131,30 +142,28 @@ class Again:
         self._releases.setdefault(series.key, []).append(self._count)
         return True
 
-    @property
-    def is_full(self) -> bool:
-        """Whether to `judge` before more is gathered."""
-        return self._count >= GATHERED
-
     def judge(self) -> None:
         """Judge what was gathered: before anything else is done to the series."""
-        if self._parts:
-            keys = np.concatenate([keys for keys, _ in self._parts])
-            readings = joined([run for _, run in self._parts])
-            order = np.argsort(keys, kind="stable")
-            for places in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
-                key = int(keys[places[0]])
-                self._judge(self._series[key], readings.pick(places), places, self._releases.pop(key, []))
+        if self._count:
+            order = np.argsort(self._keys[: self._count], kind="stable")
+            keys, readings = self._keys[order], self._readings.pick(order)
+            odd = is_odd(keys, readings)
+            bounds = [0, *(np.flatnonzero(keys[1:] != keys[:-1]) + 1).tolist(), self._count]
+            for first, last in pairwise(bounds):
+                run = readings.cut(first, last)
+                self._judge(int(keys[first]), run, order[first:last], odd[first:last])
         for key in self._releases:
             self._series[key].act(RELEASE, self._out)
         self._calls.settle()
         self._out.settle()
         self._forget()
 
-    def _judge(self, series: Series, run: Run, places: NDArray[np.int64], releases: list[int]) -> None:
+    def _judge(self, key: int, run: Run, places: NDArray[np.int64], odd: NDArray[np.bool_]) -> None:
         """Judge the readings of one series; `places` among all that were gathered."""
-        came = np.searchsorted(places, releases).tolist()
-        due = move_on(series, run, self._arrived(int(places[-1])), came[-1] if came else None)
+        series, releases, due = self._series[key], self._releases.pop(key, []), None
+        if not odd.any():
+            released = int(places.searchsorted(releases[-1])) if releases else None
+            due = move_on(series, run, self._arrived(int(places[-1])), released)
         if due is not None:
             self._calls.add(series, due)
             return

