@@ -156,13 +156,10 @@ def _notes(config: "Config") -> list[str]:
     loopback = ("127.", "localhost:", "[::1]:")
     if config.http.listen and not config.http.listen.startswith(loopback):
         notes.append(f"http.listen = {config.http.listen!r} can be reached from outside, and has no login")
-    if config.node.id == NodeConfig().id and not config.mqtt.host.startswith(("127.", "localhost", "::1")):
+    elsewhere = not config.mqtt.host.startswith(("127.", "localhost", "::1"))
+    if config.node.id == NodeConfig().id and elsewhere:
         notes.append("node.id is the default: two devices of one name would push each other off the broker")
-    if (
-        config.mqtt.username
-        and not config.mqtt.tls
-        and not config.mqtt.host.startswith(("127.", "localhost"))
-    ):
+    if config.mqtt.username and not config.mqtt.tls and elsewhere:
         notes.append("the password goes over the network in clear: [mqtt.tls] would hide it")
     most, total = _most(config)
     if total > config.limits.memory_budget:

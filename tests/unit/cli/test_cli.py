@@ -140,6 +140,12 @@ def test_several_blocks_with_wildcards_share_max_series_and_its_memory(edgead, t
     assert "note:" not in outs[1]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_a_password_for_this_machine_is_not_warned_of(edgead, tmp_path: Path, host: str):
+    (tmp_path / "gw.toml").write_text(f'[mqtt]\nhost = "{host}"\nusername = "u"\n')
+    assert "note:" not in edgead("check", "-c", tmp_path / "gw.toml").out
+
+
 def test_check_shows_the_ids_that_topics_and_events_will_have(edgead, tmp_path: Path):
     (tmp_path / "gw.toml").write_text(
         '[[series]]\ntopic = "halle/Öfen"\n[[series]]\ntopic = "a/b"\nvalue = ["x", "y"]\n', encoding="utf-8"
