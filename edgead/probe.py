@@ -4,6 +4,7 @@ A device needs no extra for it.  Requests are answered from a snapshot that the 
 client costs one of a few threads for a few seconds, and nothing else.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -105,6 +106,8 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, address: tuple[str, int], health: Callable[[], Health]) -> None:
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
         self.health = health
         self._free = threading.BoundedSemaphore(MAX_REQUESTS)

@@ -35,7 +35,15 @@ FilePath = Annotated[str, Meta(max_length=4096, description="the path of a file,
 FolderPath = Annotated[
     str, Meta(min_length=1, max_length=4096, description="the path of a folder, as a string")
 ]
-Host = Annotated[str, Meta(min_length=1, max_length=255, description="a host name or address")]
+Host = Annotated[
+    str,
+    Meta(
+        # no colon, or two and more: an IPv6 address
+        pattern=r"^(?:[^\s/:]+|[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[\w.-]+)?)$",
+        max_length=255,
+        description='a host name or address without scheme and port, e.g. "broker.local"',
+    ),
+]
 Port = Annotated[int, Meta(ge=1, le=65535, description="a whole number 1..65535")]
 Topic = Annotated[
     str,

@@ -41,6 +41,15 @@ def get(probe: Probe, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
+def test_an_address_of_ipv6_is_listened_on(world: World):
+    probe = Probe("::1", 0, lambda: world.health)
+    try:
+        with urllib.request.urlopen(f"http://[::1]:{probe.port}/healthz", timeout=5) as answer:
+            assert answer.status == 200
+    finally:
+        probe.close()
+
+
 def test_a_healthy_agent_is_ok(probe: Probe):
     assert get(probe, "/healthz") == (200, '{"status":"ok","problems":[]}\n')
     assert get(probe, "/readyz")[0] == 200

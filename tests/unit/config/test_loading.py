@@ -252,3 +252,18 @@ def test_models_lie_below_the_server_or_where_they_are_said_to_lie():
     assert parse(b'uplink.url = "https://h/x/"').uplink.models_url == "https://h/x/edgead/v1/tuf/"
     both = parse(b'uplink.url = "https://h"\nuplink.repository = "https://cdn/models"').uplink
     assert both.models_url == "https://cdn/models/"
+
+
+@pytest.mark.parametrize(
+    "host", ["broker", "10.0.0.5", "::1", "fe80::1%eth0", "::ffff:10.0.0.5", "a_b.local"]
+)
+def test_hosts(host: str):
+    assert parse(f'[mqtt]\nhost = "{host}"\n'.encode(), "gw.toml").mqtt.host == host
+
+
+@pytest.mark.parametrize(
+    "host", ["", "mqtt://broker", "broker:1883", "10.0.0.5:1883", "a b", "broker/x", "[::1]"]
+)
+def test_what_is_no_host(host: str):
+    with pytest.raises(ConfigError, match="expected a host name or address without scheme and port"):
+        parse(f'[mqtt]\nhost = "{host}"\n'.encode(), "gw.toml")
