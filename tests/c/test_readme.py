@@ -1,37 +1,72 @@
-"""The example of csrc/README.md compiles as a firmware would compile it, and finds a spike."""
+"""The examples of csrc/README.md compile as a firmware would compile them, and find a spike."""
 
 import re
 import subprocess
 
+import pytest
+
 from tests.c.build import INCLUDES, LANGUAGE, MCU, MCU_SOURCES, ROOT, SANITIZERS, gcc
 
-MAIN = """
+NOISE = """
+static float noise(void)
+{
+    static unsigned state = 1;
+    state = state * 1664525u + 1013904223u;
+    return 20.0f + (float)(state >> 16) / 65536.0f;
+}
+"""
+WATCH = """
 int main(void)
 {
-    unsigned noise = 1;
     if (watch_init() != EAD_OK)
         return 2;
     for (int i = 0; i < 1000; i++) {
-        noise = noise * 1664525u + 1013904223u;
-        float sample = 20.0f + (float)(noise >> 16) / 65536.0f;
+        float sample = noise();
         if (watch(i == 900 ? sample + 30.0f : sample, 8.0f) != (i == 900))
             return 1;
     }
     return 0;
 }
 """
+DETECT = """
+int main(void)
+{
+    ead_verdict verdict;
+    static unsigned char flash[sizeof state_memory + 1];
+    if (detector_init() != EAD_OK)
+        return 2;
+    for (int i = 0; i < 1000; i++) {
+        float reading = noise();
+        if (detector_take(i == 900 ? reading + 30.0f : reading, 0, &verdict) != (i == 900))
+            return 1;
+        if (i == 500) {
+            size_t size = detector_save(flash + 1, sizeof flash - 1);
+            if (size == 0 || detector_load(flash + 1, size) != EAD_OK)
+                return 3;
+        }
+    }
+    size_t size = detector_save(flash + 1, sizeof flash - 1);
+    flash[5] ^= 1;
+    if (detector_load(flash + 1, size) != EAD_E_STATE || detector_load(flash, sizeof flash) != EAD_E_STATE)
+        return 4;
+    return detector_take(20.0f, 3, &verdict);
+}
+"""
+PROGRAMS = {"detector": (DETECT, 0), "saliency alone": (WATCH, 1)}
 
 
-def test_the_example_compiles_and_finds_a_spike(tmp_path):
-    example = re.search(r"```c\n(.*?)```", (ROOT / "csrc/README.md").read_text(), re.DOTALL).group(1)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_example_compiles_and_finds_a_spike(name, tmp_path):
+    main, place = PROGRAMS[name]
+    example = re.findall(r"```c\n(.*?)```", (ROOT / "csrc/README.md").read_text(), re.DOTALL)[place]
     source, program = tmp_path / "example.c", tmp_path / "example"
-    source.write_text(example + MAIN)
-    slide = [
+    source.write_text(example + NOISE + main)
+    core = [
         path
         for path in MCU_SOURCES
-        if path.stem in ("ead_slide", "ead_trig", "ead_saliency", "ead_fft", "ead_status")
+        if path.stem in ("ead_slide", "ead_spectral", "ead_trig", "ead_saliency", "ead_fft", "ead_status")
     ]
-    gcc(*LANGUAGE, *SANITIZERS, *MCU, *INCLUDES, source, *slide, "-lm", "-o", program)
+    gcc(*LANGUAGE, *SANITIZERS, *MCU, *INCLUDES, source, *core, "-lm", "-o", program)
     assert subprocess.run([program]).returncode == 0
 
 
