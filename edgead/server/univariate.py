@@ -63,6 +63,9 @@ def _endpoints(context: ServerContext, *, old: bool) -> dict[Mode, Any]:
 def _judge(mode: Mode, data: bytes, old: bool) -> tuple[bytes, int]:
     """The answer to a body, and its number of points; runs in a thread unless it is brief."""
     body = decode(data, rest.read_json)
+    capital = rest.is_capital(body)
+    if capital:
+        body = rest.small_names(body)
     try:
         if old and isinstance(body, dict):
             body = {name: value for name, value in body.items() if not name.startswith("impute")}
@@ -74,4 +77,6 @@ def _judge(mode: Mode, data: bytes, old: bool) -> tuple[bytes, int]:
     if old:
         answer.pop("severity", None)
     series = body["series"]
-    return encode(answer), len(series.values if isinstance(series, rest.ReadSeries) else series)
+    return encode(rest.capital_names(answer) if capital else answer), len(
+        series.values if isinstance(series, rest.ReadSeries) else series
+    )

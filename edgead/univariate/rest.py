@@ -143,6 +143,33 @@ def read_json(data: bytes) -> Any:
     return body
 
 
+def is_capital(body: Any) -> bool:
+    """Whether the names of a body begin with capitals (``Series``).
+
+    The service took such bodies (MicrosoftDocs/azure-docs issue 70898); its tutorial for Power BI reads ``IsAnomaly``.
+    """
+    return isinstance(body, dict) and "Series" in body and "series" not in body
+
+
+def small_names(body: dict[str, Any]) -> dict[str, Any]:
+    """A body whose names begin with capitals, its points included, as all others are written."""
+    found = _renamed(body, str.lower)
+    if isinstance(found["series"], list):
+        found["series"] = [
+            _renamed(point, str.lower) if isinstance(point, dict) else point for point in found["series"]
+        ]
+    return found
+
+
+def capital_names(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer as who writes names with capitals reads it."""
+    return _renamed(answer, str.upper)
+
+
+def _renamed(names: dict[str, Any], first: Callable[[str], str]) -> dict[str, Any]:
+    return {first(name[:1]) + name[1:]: value for name, value in names.items()}
+
+
 def read_request(mode: str, body: Any) -> Request:
     """The typed request of a body.
 

@@ -93,6 +93,33 @@ def test_every_language_gets_the_same_answer(served, headers, path, stamp, value
             assert answer.json()["isAnomaly"][30]
 
 
+def capitals(names: dict) -> dict:
+    return {name[0].upper() + name[1:]: value for name, value in names.items()}
+
+
+@pytest.mark.parametrize("version", ["v1.0", "v1.1"])
+@pytest.mark.parametrize("mode", ["entire", "last", "changepoint"])
+def test_power_bi_writes_names_with_capitals_and_reads_them(served, version: str, mode: str):
+    server, context, _ = served
+    path = f"/anomalydetector/{version}/timeseries/{mode}/detect"
+    usual = {**json.loads(body("{}T00:00:00Z")), "imputeMode": "zero", "customInterval": 1}
+    del usual["series"][7]
+    written = capitals({**usual, "series": [capitals(point) for point in usual["series"]]})
+    expected = exchange(server.port, post(path, json.dumps(usual).encode(), *JAVA), context)
+    answer = exchange(server.port, post(path, json.dumps(written).encode(), *JAVA), context)
+    assert (expected.status, answer.status) == (200, 200)
+    assert answer.json() == capitals(expected.json())
+    written["Granularity"] = "hourly"
+    written["CustomInterval"] = 5
+    refused = exchange(server.port, post(path, json.dumps(written).encode(), *JAVA), context)
+    assert (refused.status, refused.code) == (400, "InvalidSeries")
+    for series in (None, [], [5] * 12, {"Value": 1}, "x"):
+        refused = exchange(
+            server.port, post(path, json.dumps({**written, "Series": series}).encode(), *JAVA), context
+        )
+        assert (refused.status, refused.code) == (400, "BadArgument")
+
+
 def test_the_client_s_request_id_comes_back_when_it_asks_for_it(served):
     server, context, _ = served
     path = "/anomalydetector/v1.1/timeseries/last/detect"
