@@ -5,7 +5,7 @@ As an adapter of the recordings' own harness, from this folder::
     python ../../../shared/data/evaluate.py --impl accuracy:spectral_residual --set KPI
 
 ``python tests/bench/accuracy.py`` prints the table of docs/algorithms.md; ``--sets`` and ``--methods`` choose
-(``--methods ablation`` for the parts of ``srcnn``).
+(``--methods ablation`` for the parts of ``srcnn``), ``--sensitivities`` prints that of the sensitivities.
 """
 
 import argparse
@@ -50,10 +50,13 @@ def spectral_residual(train: Array, test: Array, sampling_seconds: float) -> tup
         Scores (1.0 = edge of normal) and flags.
     """
     del sampling_seconds
-    defaults = DetectorSettings()
+    return _light(train, test, DetectorSettings().sensitivity)
+
+
+def _light(train: Array, test: Array, sensitivity: int) -> tuple[Array, NDArray[np.bool_]]:
     scores, flags = np.zeros(len(test)), np.zeros(len(test), np.bool_)
     for column in np.concatenate([train, test]).T:
-        detector = SpectralResidual(defaults.window, sensitivity=defaults.sensitivity)
+        detector = SpectralResidual(DetectorSettings().window, sensitivity=sensitivity)
         score, _, _, _, _, hit = detector.judge_many(column)
         scores = np.maximum(scores, score[len(train) :])
         flags |= hit[len(train) :]
@@ -207,6 +210,41 @@ def table_line(label: str, judge: Callable[..., object], name: str, each_variabl
     )
 
 
+#: Noise without anomalies, readings of each of five seeds.
+NOISE: dict[str, Callable[[np.random.Generator, int], Array]] = {
+    "white noise": lambda rng, n: rng.standard_normal(n),
+    "exponential": lambda rng, n: rng.exponential(size=n),
+    "Student t, 3": lambda rng, n: rng.standard_t(3, n),
+    "season + noise": lambda rng, n: 5 * np.sin(2 * np.pi * np.arange(n) / 144) + rng.standard_normal(n),
+}
+NOISE_ROWS = 200_000
+
+
+def _noise_events(kind: str, sensitivity: int) -> float:
+    """Opened events in 1000 readings of a noise."""
+    opened = 0
+    for seed in range(5):
+        rows = NOISE[kind](np.random.default_rng(seed), NOISE_ROWS)[:, None]
+        hits = _light(rows[:0], rows, sensitivity)[1]
+        opened += int(hits[0]) + int((hits[1:] & ~hits[:-1]).sum())
+    return 1000 * opened / (5 * NOISE_ROWS)
+
+
+def sensitivity_line(sensitivity: int) -> str:
+    """False events of the light detector in 1000 readings, with what was found of the recordings' anomalies."""
+    cells = [f"{_noise_events(kind, sensitivity):.2f}" for kind in NOISE]
+
+    def judge(train: Array, test: Array, sampling_seconds: float) -> tuple[Array, NDArray[np.bool_]]:
+        return _light(train, test, sensitivity)
+
+    for name, each_variable in (("KPI", False), ("NAB", False), ("SKAB", True)):
+        out, _ = _imported("evaluate").run(judge, name, "public", verbose=False, each_variable=each_variable)
+        events = out["flags_events"]
+        false = events["false_per_1e5_rows"] / 100
+        cells.append(f"{false:.2f} ({events['events_found']} of {events['events']})")
+    return f"| {sensitivity} | {' | '.join(cells)} |"
+
+
 #: Set, and whether every variable is judged alone.
 SETS = {"KPI": False, "NAB": False, "SKAB": True, "SMD": True, "ASD": True, "HYDRAULIC": True}
 
@@ -236,7 +274,13 @@ def main() -> None:
     parser.add_argument(
         "--methods", nargs="*", help="names of the table's methods, or ablation; default: all"
     )
+    parser.add_argument("--sensitivities", action="store_true", help="the table of the sensitivities instead")
     options = parser.parse_args()
+    if options.sensitivities:
+        print(f"| sensitivity | {' | '.join([*NOISE, 'KPI', 'NAB', 'SKAB, each variable'])} |\n|{'---|' * 8}")
+        for sensitivity in (50, 70, 80, 90, 95, 100):
+            print(sensitivity_line(sensitivity), flush=True)
+        return
     baselines = {"z-score": _imported("baselines").zscore, "first differences": _imported("baselines").diff1}
     methods = ABLATION if options.methods == ["ablation"] else METHODS | baselines
     if options.methods and methods is not ABLATION:
