@@ -148,6 +148,7 @@ def test_a_network_of_single_series_is_compared_over_restarts_takes_over_and_goe
         return str(world.newest("info").get("sync", {}).get("trials", {}).get("srcnn", ""))
 
     series = len(MACHINE)
+    assert world.ask("ping")[-1][0] == "successful"  # the rows before it are judged
     world.agent.stop()
     world.agent.start()
     wait_for(lambda: trial() == f"1.0.2: shadow run: 4 of {SHADOW} readings of {series} series", trial)
