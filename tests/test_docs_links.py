@@ -126,3 +126,9 @@ def test_the_picture_of_the_architecture_is_the_one_that_is_checked():
     for module in (name for layer in layers for name in layer if not name.startswith("_")):
         folder = (ROOT / "edgead" / module).is_dir()
         assert f"`edgead/{module}/`" in architecture if folder else f"{module}.py`" in architecture, module
+
+
+def test_the_changelog_says_everything_once_and_in_a_line_of_its_own():
+    lines = [line for line in (ROOT / "CHANGELOG.md").read_text().split("\n") if line.startswith("- ")]
+    assert len(lines) == len(set(lines))
+    assert [line for line in lines if re.search(r"[.;]- ", line)] == []
