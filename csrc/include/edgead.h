@@ -521,7 +521,9 @@ int ead_spectral_check(const ead_spectral *state, size_t bytes, size_t n);
 
 /* Judges the newest reading and learns from it.
  *   table     of the same length as the state
- *   value     finite
+ *   value     finite; one of the first 20 that is further than 1e13 from those before begins the series anew,
+ *             so that an overflow code at power-on does no harm.  What is less far off is believed: keep codes
+ *             like 2^32 - 1 away from a new state
  *   missing   rows of the grid without a reading since the last one
  *   out       while ead_spectral_needed is above 0: score 0, no anomaly, the others NaN
  * Returns EAD_OK, EAD_E_STATE or EAD_E_NOT_FINITE; on an error nothing has changed. */

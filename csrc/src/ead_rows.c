@@ -274,6 +274,15 @@ static void join_day(const ead_rows *state, const struct daily *daily, ead_wide 
     ead_i_decide(&state->settings, value, out);
 }
 
+/* The profile begins with the detector, and anew where that does. */
+static void begin_day(ead_rows *state, ead_wide y)
+{
+    state->x = (struct numbers){.origin = y, .tail = {.weight = 1}};
+    state->known = state->compared = state->repeat = 0;
+    memset(histogram_of(state), 0, BINS * sizeof(ead_real));
+    memset(days_of(state), 0, state->day);
+}
+
 static void pass_rows(ead_rows *state, uint64_t rows)
 {
     if (state->day)
@@ -290,10 +299,10 @@ int ead_rows_judge(ead_rows *state, const ead_slide_table *table, ead_wide value
     int status = ead_i_spectral_judge(spectral_of(state), table, value, missing, &verdict, &look);
     if (status != EAD_OK)
         return status;
-    if (state->seen == 0)
-        state->x.origin = look.y;
-    else
+    if (state->seen > 0)
         pass_rows(state, missing);
+    if (look.first)
+        begin_day(state, look.y);
     struct daily daily = away_from_day(state, look.y);
     view_day(state, &look, &daily);
     int learning = verdict.expected - verdict.expected != 0 || state->seen < state->length;

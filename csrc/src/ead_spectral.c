@@ -51,6 +51,7 @@
 #define LN2 0.6931471805599453
 #define UNKNOWN_SCORE 2.0 /* of a first change after a constant past */
 #define REACH_MAX 1e13    /* from the forecast: what the sliding spectral residual takes in float */
+#define SETTLED 20        /* readings before which none is cut, for want of anything to cut it by */
 
 enum view { JUMP, INNOVATION, FLUCTUATION, SALIENT, LEVEL, NOISE, FROZEN, SEASON, VIEWS };
 
@@ -586,7 +587,7 @@ static void learn_tails(ead_spectral *state, ead_wide weight)
 static void learn_levels(ead_spectral *state, ead_wide y, ead_wide innovation, ead_wide weight)
 {
     struct numbers *x = &state->x;
-    int settled = state->seen >= 20;
+    int settled = state->seen >= SETTLED;
     ead_wide size = magnitude(innovation), step = y - x->baseline;
     if (weight > 0) {
         state->active += state->active < (uint32_t)SCALE_MEMORY;
@@ -604,7 +605,7 @@ static void learn_levels(ead_spectral *state, ead_wide y, ead_wide innovation, e
 static void move_place(ead_spectral *state, ead_wide y, ead_wide innovation)
 {
     struct numbers *x = &state->x;
-    if (state->seen >= 20 && x->scale > 0 && x->views[INNOVATION] > (ead_wide)SHIFT) {
+    if (state->seen >= SETTLED && x->scale > 0 && x->views[INNOVATION] > (ead_wide)SHIFT) {
         if (state->hold == 0)
             x->other = x->here;
         state->hold = SHIFT_MEMORY;
@@ -638,6 +639,20 @@ static void begin(ead_spectral *state, ead_wide value)
     struct numbers *x = &state->x;
     x->here = x->other = (struct place){value, value};
     x->origin = x->baseline = x->level = value;
+}
+
+/* Of the first readings none is known to be right.  After an overflow code, 3.4e38 say, all others would be out
+ * of reach for good. */
+static int begins_anew(const ead_spectral *state, ead_wide value)
+{
+    return state->seen > 0 && state->seen < SETTLED &&
+           magnitude(value + state->x.offset - state->x.here.mean) > (ead_wide)REACH_MAX;
+}
+
+static void forget(ead_spectral *state)
+{
+    const ead_spectral_settings settings = state->settings;
+    ead_spectral_init(state, ead_spectral_size(state->n), state->n, &settings);
 }
 
 /* Beyond a million typical innovations all values are alike; keeps every square finite. */
@@ -698,7 +713,10 @@ int ead_i_spectral_judge(ead_spectral *state, const ead_slide_table *table, ead_
     int status = ead_i_slide_fits(slide_of(state), table); /* before anything changes */
     if (status != EAD_OK)
         return status;
-    if (state->seen == 0)
+    if (begins_anew(state, value))
+        forget(state);
+    int first = state->seen == 0;
+    if (first)
         begin(state, value);
     status = add_gap(state, table, missing);
     if (status != EAD_OK)
@@ -708,6 +726,7 @@ int ead_i_spectral_judge(ead_spectral *state, const ead_slide_table *table, ead_
     if (status != EAD_OK)
         return status;
     judge_row(state, value, y, root(1 + (ead_wide)missing), out, look);
+    look->first = first;
     return EAD_OK;
 }
 

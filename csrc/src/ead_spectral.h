@@ -20,6 +20,7 @@ struct ead_i_look {
     ead_wide value;                      /* from the baseline, in standard deviations of the value */
     ead_wide y, scale;                   /* lifted value; typical innovation before it: unit of the series */
     uint32_t run;                        /* identical readings before it */
+    int first;                           /* 1 = the detector begins with it, maybe anew */
 };
 
 /* As ead_spectral_judge, and what it saw. */

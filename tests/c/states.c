@@ -222,6 +222,24 @@ static void hostile_readings_leave_a_sound_state(void)
     free(table);
 }
 
+/* 3.4e38, the greatest number of a register that was not yet read: the series that follows is judged as ever. */
+static void an_overflow_code_at_power_on_is_forgotten(void)
+{
+    ead_slide_table *table = make_table(WINDOW);
+    ead_spectral *detector = used(SPECTRAL, table, 0), *fresh = used(SPECTRAL, table, 0);
+    ead_verdict a, b;
+    CHECK(ead_spectral_judge(detector, table, (ead_wide)3.4e38f, 0, &a) == EAD_OK);
+    for (int i = 0; i < 300; i++) {
+        ead_wide x = usual_reading(i);
+        CHECK(ead_spectral_judge(detector, table, x, 0, &a) == EAD_OK);
+        CHECK(ead_spectral_judge(fresh, table, x, 0, &b) == EAD_OK && a.score == b.score);
+    }
+    CHECK(memcmp(detector, fresh, size_of(SPECTRAL)) == 0);
+    free(detector);
+    free(fresh);
+    free(table);
+}
+
 static void an_error_changes_nothing(void)
 {
     ead_slide_table *table = make_table(WINDOW), *other = make_table(WINDOW + 1);
@@ -322,6 +340,7 @@ void states(void)
     too_little_memory_and_settings_out_of_range_are_refused();
     the_detector_finds_spikes_and_little_else();
     hostile_readings_leave_a_sound_state();
+    an_overflow_code_at_power_on_is_forgotten();
     an_error_changes_nothing();
     a_state_that_is_not_whole_is_refused();
     a_damaged_state_is_refused_or_does_no_harm();

@@ -36,6 +36,22 @@ def test_rows_equal_their_twin(seed: int, window: int, day: int):
         assert facts[8] == pytest.approx(score, rel=1e-6, abs=1e-9)
 
 
+@settings(max_examples=10, deadline=None)
+@given(seed=seeds, day=st.sampled_from([0, 24]), single=st.booleans())
+def test_an_overflow_code_among_the_first_readings_is_forgotten(seed: int, day: int, single: bool):
+    x = daily(seed, 700, 24)
+    x[600] += 1000
+    rows, fresh = (RowHistory(50, rows_per_day=day, length=20, single=single) for _ in range(2))
+    rows.judge(x[0])
+    rows.judge(3.4e38)
+    got, want = rows.rows(x[2:]), fresh.rows(x[2:])
+    assert np.isfinite(got).all()
+    assert np.abs(got - want)[-1].max() < 0.5  # limits are fitted at other readings: nearly the same
+    assert np.argmax(got[24:, ROW_CHANNELS.index("score")]) == np.argmax(
+        want[24:, ROW_CHANNELS.index("score")]
+    )
+
+
 @settings(max_examples=15, deadline=None)
 @given(seed=seeds, day=st.sampled_from([0, 24, 40]), cut=st.integers(0, 299), single=st.booleans())
 def test_stopping_and_continuing_anywhere_changes_nothing(seed: int, day: int, cut: int, single: bool):

@@ -54,6 +54,25 @@ def test_the_detector_equals_its_twin(seed: int, window: int, sensitivity: int):
 
 
 @settings(max_examples=15, deadline=None)
+@given(
+    seed=seeds,
+    code=st.sampled_from([3.4e38, -3.4e38, 1.7e308, -1e14]),
+    at=st.integers(0, 18),
+    single=st.booleans(),
+)
+def test_an_overflow_code_among_the_first_readings_leaves_no_trace(
+    seed: int, code: float, at: int, single: bool
+):
+    detector, fresh = (SpectralResidual(48, single=single) for _ in range(2))
+    x = series(seed, 300).tolist()
+    for value in [*x[:at], code]:
+        detector.judge(value)
+    for value in x[at:]:
+        assert detector.judge(value, missing=1) == pytest.approx(fresh.judge(value, missing=1), nan_ok=True)
+    assert detector.dump() == fresh.dump()
+
+
+@settings(max_examples=15, deadline=None)
 @given(seed=seeds, window=st.integers(12, 400), single=st.booleans())
 def test_many_readings_at_once_are_judged_bit_for_bit_as_one_by_one(seed: int, window: int, single: bool):
     x = series(seed, 500)
