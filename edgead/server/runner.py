@@ -156,7 +156,7 @@ class Runner:
             finally:
                 with self._turn:
                     del self._under_way[job.id]
-                shutil.rmtree(self._work / job.id, ignore_errors=True)
+                self._clear(job)
 
     def _next(self, kind: Kind) -> tuple[Queued, threading.Event] | None:
         """The next job of a kind, marked as begun; None at a stop."""
@@ -200,7 +200,10 @@ class Runner:
 
         try:
             order = self._order(job)
-            outcome = None if order is None else self._launcher.run(order, tell, unwanted)
+            try:
+                outcome = None if order is None else self._launcher.run(order, tell, unwanted)
+            finally:  # the copy of the data may be what fills the disk: nothing could be saved beside it
+                self._clear(job)
             if isinstance(outcome, orders.Trained):
                 read_package(outcome.package)
         except WorkerDied as error:
@@ -218,6 +221,10 @@ class Runner:
             log.info("job ended", extra={"fields": {"kind": job.kind, "job": job.id, "outcome": ended}})
         elif self._stopping:
             self._store.requeue(job, self._now_ns(), attempts=job.attempts - 1)
+
+    def _clear(self, job: Queued) -> None:
+        """Remove the folder of a job that has ended."""
+        shutil.rmtree(self._work / job.id, ignore_errors=True)
 
     def _order(self, job: Queued) -> orders.Order | None:
         """What the worker is told; None when the job is no more."""

@@ -184,6 +184,30 @@ def test_an_end_is_saved_when_the_disk_takes_it_again(make, monkeypatch: pytest.
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_copy_that_fills_the_disk_is_gone_before_the_end_is_saved(
+    make, monkeypatch: pytest.MonkeyPatch, dies: bool
+):
+    def copy(order, tell, unwanted):
+        (Path(order.folder) / "source").write_bytes(b"all that there was room for")
+        if dies:
+            raise WorkerDied("the disk is full", "")
+        return orders.Failed("StorageWriteError", "no room")
+
+    jobs = make(copy, start=False)
+    save = JobStore.finish_model
+
+    def finish(store, identity, *given, **named):
+        if list(jobs._runner._work.glob("*/source")):
+            raise StoreError("the disk is full")
+        return save(store, identity, *given, **named)
+
+    monkeypatch.setattr(JobStore, "finish_model", finish)
+    jobs.start()
+    status, [error] = ended(jobs, model=train(jobs))
+    assert (status, error["code"]) == ("FAILED", "UnexpectedError" if dies else "StorageWriteError")
+
+
 def test_clients_take_turns(make):
     began, go = [], threading.Event()
 
