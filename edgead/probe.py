@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 
 import msgspec
 
@@ -111,6 +112,11 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
         self.health = health
         self._free = threading.BoundedSemaphore(MAX_REQUESTS)
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server what this host is called: offline that takes many seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def get_request(self):  # type: ignore[no-untyped-def]
         """Accept; a process without a free descriptor must not ask again and again without a pause."""

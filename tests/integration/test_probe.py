@@ -50,6 +50,13 @@ def test_an_address_of_ipv6_is_listened_on(world: World):
         probe.close()
 
 
+def test_no_name_server_is_asked_at_the_start(world: World, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+    monkeypatch.setattr("socket.getfqdn", lambda name="": asked.append(name) or "host")
+    Probe("0.0.0.0", 0, lambda: world.health).close()
+    assert asked == []
+
+
 def test_a_healthy_agent_is_ok(probe: Probe):
     assert get(probe, "/healthz") == (200, '{"status":"ok","problems":[]}\n')
     assert get(probe, "/readyz")[0] == 200
