@@ -51,6 +51,13 @@ static int valid_length(size_t n)
 
 /* ---- table ---- */
 
+#ifdef EAD_X86_VARIANTS
+static int has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+#endif
+
 static int isa_present(int isa)
 {
     switch (isa) {
@@ -59,10 +66,10 @@ static int isa_present(int isa)
         return 1;
 #ifdef EAD_X86_VARIANTS
     case EAD_ISA_AVX2:
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        return has_avx2();
     case EAD_ISA_AVX512:
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vl") && isa_present(EAD_ISA_AVX2);
+        return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl");
 #endif
     default:
         return 0;

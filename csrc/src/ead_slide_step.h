@@ -11,14 +11,17 @@
 #include "ead_root6.h"
 #include "ead_slide.h"
 
-/* Bins of a block, as a power of 2; measured best on x86-64.  A firmware may choose fewer to save stack: 11
- * numbers a bin. */
+/* Bins of a block, as a power of 2; measured best on x86-64.  A firmware may choose fewer, 3 at least, to save
+ * stack: 11 numbers a bin. */
 #ifndef EAD_SLIDE_BLOCK_LOG2
 #define EAD_SLIDE_BLOCK_LOG2 (sizeof(ead_real) == 4 ? 5 : 4)
 #endif
 #define BLOCK_LOG2 ((int)(EAD_SLIDE_BLOCK_LOG2))
 #define BLOCK ((size_t)1 << EAD_SLIDE_BLOCK_LOG2)
 #define PIECE 8 /* bins of the last block done at a time; BLOCK is a multiple of it */
+
+/* does not compile for a block smaller than a piece */
+typedef char ead_i_block_holds_a_piece[BLOCK >= PIECE ? 1 : -1];
 
 /* What a step keeps between blocks.  The weights of a bin need the roots of two bins on either side, so they
  * are applied two bins late: root starts four bins and turned two bins before the block. */

@@ -17,7 +17,7 @@
 #define EAD_NO_DOUBLE     /* readings, reference levels and sums too: no __aeabi_d* call is linked */
 #define EAD_PORTABLE_ONLY /* no instruction-set variants */
 
-#define EAD_SLIDE_BLOCK_LOG2 3 /* 8 bins worked on at a time: 44 bytes of stack each; default 32 */
+#define EAD_SLIDE_BLOCK_LOG2 3 /* 8 bins worked on at a time, the least: 44 bytes of stack each; default 32 */
 #define EAD_SLIDE_MAX_LEN 4096 /* points of a window; default 65536 */
 #define EAD_ORDER_MAX_LEN 4096 /* values of a running order statistic; default 65536 */
 #define EAD_FFT_MAX_LEN 8192   /* points of a transform; default 4194304 */

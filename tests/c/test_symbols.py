@@ -58,3 +58,11 @@ def test_the_core_compiles_where_doubles_are_computed_wider(tmp_path):
     """As on 32-bit x86, whose older processors compute in 80 bits."""
     wider = {"x86_64": ["-mfpmath=387"], "aarch64": []}[platform.machine()]
     objects(tmp_path, SOURCES, *wider, "-O0")
+
+
+def test_a_block_of_bins_that_is_too_small_does_not_compile(tmp_path):
+    """It gave wrong saliencies."""
+    source = next(path for path in MCU_SOURCES if path.stem == "ead_slide")
+    objects(tmp_path, [source], "-DEAD_SLIDE_BLOCK_LOG2=3")
+    with pytest.raises(AssertionError, match="ead_i_block_holds_a_piece"):
+        objects(tmp_path, [source], "-DEAD_SLIDE_BLOCK_LOG2=2")
