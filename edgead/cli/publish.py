@@ -167,6 +167,7 @@ def add(
     minimum_edgead: str,
 ) -> None:
     """Release a model PACKAGE (.zip), or a config fragment (.toml: [[series]] and [[group]] blocks)."""
+    from edgead.config.loading import check_fragment
     from edgead.errors import UplinkError
     from edgead.uplink.disk import read_bounded
 
@@ -174,6 +175,8 @@ def add(
     if data is None:
         raise UplinkError(f"{file}: no such file")
     name = file.stem if file.suffix == ".toml" else ""
+    if name:
+        check_fragment(data, name)
     release = _publisher(repo, keys, passphrase_file).add(
         data, name=name, groups=groups, share=share, minimum_edgead=minimum_edgead
     )

@@ -133,6 +133,22 @@ def parse(
     return config
 
 
+def check_fragment(data: bytes, name: str) -> None:
+    """Refuse a fragment that no device would take; whether it fits one's own file only that device knows.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake found.
+    """
+    text, raw = _toml(data, f"{name}.toml")
+    mistakes = Mistakes(f"{name}.toml", text)
+    for key, blocks in _joined({}, raw, name).items():
+        _blocks(key, blocks, mistakes)
+    if mistakes:
+        raise ConfigError(mistakes.sentences)
+
+
 def _toml(data: bytes, path: str) -> tuple[str, dict[str, Any]]:
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")

@@ -382,6 +382,29 @@ def test_a_fragment_that_does_not_fit_is_refused(
     assert len(load(config_file).series) == 2
 
 
+def test_a_fragment_that_no_device_would_take_is_not_released(vendor: Vendor, tmp_path: Path, capfd):
+    add = [
+        "publish",
+        "add",
+        str(tmp_path / "lines.toml"),
+        "--repo",
+        str(vendor.repo),
+        "--keys",
+        str(vendor.keys),
+    ]
+    for text, mistake in (
+        ('[node]\nid = "gw1"\n', "lines.toml: node: expected [[series]] and [[group]] blocks only"),
+        ('[[group]]\nid = "press"\nseries = "press.*"\n', "lines.toml:1: group[0].model is missing"),
+        ("[[series]\n", "lines.toml:1: not TOML"),
+    ):
+        (tmp_path / "lines.toml").write_text(text)
+        assert call(add) == 2
+        assert mistake in capfd.readouterr().err
+    (tmp_path / "lines.toml").write_bytes(FRAGMENT)
+    assert call(add) == 0
+    assert capfd.readouterr().out.startswith("released config/lines-")
+
+
 def test_a_fragment_that_fits_no_more_is_left_out(vendor: Vendor, device: Gateway, config_file: Path):
     vendor.add(FRAGMENT, name="lines")
     device.sync(vendor.repo, fragments=FragmentFolder(config_file, device.folder))
