@@ -91,7 +91,7 @@ class Agent:
         self.vitals: Vitals | None = None
         self._link = link
         self._clock = clock
-        self._tell_refused()
+        self._tell_shortcomings()
         handlers: dict[str, Handler] = dict.fromkeys(("relearn", "mute", "unmute"), self._obey)
         handlers |= {"sync": self.uplink.sync, "model-install": self.uplink.install}
         self._commands = Commands(self.topics, handlers | {"model-rollback": self._roll_back})
@@ -354,7 +354,7 @@ class Agent:
                 self.engine.configure(series_id, settings)
                 changed.add(series_id)
         fresh, gone = self.groups.load(config)
-        self._tell_refused()
+        self._tell_shortcomings()
         self.saving.retire([*removed, *gone])
         self._link.start(self.intake.filters)
         self.outgoing.changed({*changed, *fresh})
@@ -371,9 +371,11 @@ class Agent:
             fields = {"count": len(names), "names": ", ".join(sorted(names)[:NAMES_SHOWN]) + more}
             log.warning("no longer configured, and forgotten", extra={"fields": fields})
 
-    def _tell_refused(self) -> None:
+    def _tell_shortcomings(self) -> None:
         for group_id, reason in self.groups.refused.items():
             log.error("group is off", extra={"fields": {"group": group_id, "reason": reason}})
+        for reason in filter(None, (self.network.default, *self.network.problems)):
+            log.warning("not the best detector", extra={"fields": {"reason": reason}})
 
     # ------------------------------------------------------------------ out
 

@@ -83,6 +83,7 @@ def test_info_and_status_tell_it(tmp_path: Path):
     assert info["default_detector"] == FALLBACK
     assert "onnxruntime is not installed" in info["default_reason"]
     assert info["models"] == {}
+    assert "not the best detector" in told.stderr
     status = edgead("status", "-c", config(tmp_path), blocked=True)
     assert status.returncode == 0, status.stderr
     assert f'note: detector "default" is {FALLBACK} here, not srcnn' in status.stdout
