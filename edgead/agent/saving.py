@@ -253,10 +253,9 @@ class Saving:
 
         The network judges on a second core, if there is one.
         """
-        snapshots = {series_id: (seq, blob) for series_id, seq, blob in self._store.snapshots()}
         with ThreadPoolExecutor(1, "network") as beside:
             ask = beside.submit if (os.cpu_count() or 1) > 1 else None
-            gone = self._engine.restore(snapshots, self._store.journal(), settings_for, ask)
+            gone = self._engine.restore(self._store.snapshots(), self._store.journal(), settings_for, ask)
         self.retire(gone)
         self._tell_notices()
         return gone

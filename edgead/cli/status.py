@@ -87,8 +87,7 @@ def restore(config: "Config", view: "StoreView") -> tuple["Engine", list[str]]:
     engine = Engine(config.engine)
     intake = Intake(config, Topics(config.node.id, config.mqtt.topic_root), engine)
     groups = Groups(config, engine)
-    snapshots = {series_id: (seq, state) for series_id, seq, state in view.snapshots()}
-    engine.restore(snapshots, view.journal(), intake.settings_for)
+    engine.restore(view.snapshots(), view.journal(), intake.settings_for)
     default = [network.default] if network.default else []
     return engine, [*groups.problems, *network.problems, *default]
 

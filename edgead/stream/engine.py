@@ -497,7 +497,7 @@ class Engine:
 
     def restore(
         self,
-        snapshots: Mapping[str, tuple[int, bytes]],
+        snapshots: Iterable[tuple[str, int, bytes]],
         entries: Iterable[tuple[int, bytes]],
         settings_for: SettingsFor,
         ask: "Ask | None" = None,
@@ -506,8 +506,9 @@ class Engine:
 
         Parameters
         ----------
-        snapshots : mapping of str to (int, bytes)
-            Series id or name of a group to the last journal entry the snapshot includes, and the snapshot.
+        snapshots : iterable of (str, int, bytes)
+            Series id or name of a group, the last journal entry that the snapshot includes, and the snapshot; taken
+            one after another.
         entries : iterable of (int, bytes)
             Journal entries with their numbers, ascending.  The events they cause were stored with them.
         settings_for : callable
@@ -520,8 +521,7 @@ class Engine:
         list of str
             Ids of stored series, and names of stored groups, that are no longer configured or cannot be used.
         """
-        retired = self._restore_snapshots(snapshots, settings_for)
-        included = {series_id: seq for series_id, (seq, _) in snapshots.items()}
+        retired, included = self._restore_snapshots(snapshots, settings_for)
         restart = _Restart(included, settings_for, ask)
         unsaved: set[str] = set()  # only the journal knows them
         for seq, entry in entries:
@@ -542,28 +542,33 @@ class Engine:
             self._schedule(series, series.due_ns())
 
     def _restore_snapshots(
-        self, snapshots: Mapping[str, tuple[int, bytes]], settings_for: SettingsFor
-    ) -> list[str]:
-        groups = [name for name in snapshots if name.startswith(GROUP_PREFIX)]
-        retired = [name for name in groups if name not in self.groups]
-        restored = [
-            group
-            for name, group in self.groups.items()
-            if name in snapshots and group.load(snapshots[name][1])
-        ]
-        self._never_saved -= {group.name for group in restored}
-        self._link(restored)
-        for series_id, (_, blob) in snapshots.items():
-            if series_id.startswith(GROUP_PREFIX):
-                continue
-            taken = snapshot.decode(blob)
-            settings = settings_for(series_id, taken.source)
-            if settings is None:
-                retired.append(series_id)
-                continue
-            self._take_in(snapshot.restore(series_id, taken, settings, self.settings.node), taken.arrived_ns)
+        self, snapshots: Iterable[tuple[str, int, bytes]], settings_for: SettingsFor
+    ) -> tuple[list[str], dict[str, int]]:
+        """Series and groups as they were saved; who is no longer configured, and what each snapshot includes."""
+        retired: list[str] = []
+        included: dict[str, int] = {}
+        restored: set[str] = set()
+        for name, seq, blob in snapshots:
+            included[name] = seq
+            if not name.startswith(GROUP_PREFIX):
+                if not self._restore_series(name, blob, settings_for):
+                    retired.append(name)
+            elif name not in self.groups:
+                retired.append(name)
+            elif self.groups[name].load(blob):
+                restored.add(name)
+        self._never_saved -= restored
+        self._link(group for name, group in self.groups.items() if name in restored)
         self._touched = {}
-        return retired
+        return retired, included
+
+    def _restore_series(self, series_id: str, blob: bytes, settings_for: SettingsFor) -> bool:
+        taken = snapshot.decode(blob)
+        settings = settings_for(series_id, taken.source)
+        if settings is None:
+            return False
+        self._take_in(snapshot.restore(series_id, taken, settings, self.settings.node), taken.arrived_ns)
+        return True
 
     def _replay(self, noted: journal.Input, seq: int, restart: "_Restart") -> None:
         """Take one journal input again, for the series whose snapshot does not hold it."""

@@ -86,9 +86,8 @@ def test_a_file_damaged_while_the_agent_runs_is_set_aside_and_nothing_learned_is
     world.saving.close()
 
     store = Store.open(tmp_path, world.saving._limits, now_ns=T0)
-    snapshots = {series_id: (seq, blob) for series_id, seq, blob in store.snapshots()}
     again = Engine(EngineSettings(node="gw1"))
-    again.restore(snapshots, store.journal(), lambda series_id, source: SETTINGS)
+    again.restore(store.snapshots(), store.journal(), lambda series_id, source: SETTINGS)
     store.close()
     assert again.save_all() == world.engine.save_all()
 

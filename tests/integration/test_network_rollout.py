@@ -58,7 +58,7 @@ class Device(RolloutDevice):
         self.network = NetworkInUse(self.config)
         self.engine = Engine(self.limits)
         self.groups = Groups(self.config, self.engine)
-        self.engine.restore(self.snapshots, [], lambda *_: SETTINGS)
+        self.engine.restore([(name, *each) for name, each in self.snapshots.items()], [], lambda *_: SETTINGS)
         for name in self.names:
             if name not in self.engine.series:
                 assert self.engine.add(name, name, SETTINGS, self.now_ns) is None
@@ -216,7 +216,9 @@ def test_a_kill_after_the_activation_loses_nothing_of_what_series_know(tmp_path:
     entry = device.engine.journal_entry()
     assert entry is not None
     again = Engine(device.limits)
-    again.restore(device.snapshots, [(2, entry)], lambda *_: SETTINGS)
+    again.restore(
+        [(name, *each) for name, each in device.snapshots.items()], [(2, entry)], lambda *_: SETTINGS
+    )
     assert again.save_all() == device.engine.save_all()
 
 

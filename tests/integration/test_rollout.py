@@ -57,7 +57,7 @@ class Device(RolloutDevice):
         self.network = NetworkInUse(self.config)
         self.groups = Groups(self.config, self.engine)
         settings = SeriesSettings(detector="spectral-residual", allowed_lateness_ns=0)
-        self.engine.restore(self.snapshots, [], lambda *_: settings)
+        self.engine.restore([(name, *each) for name, each in self.snapshots.items()], [], lambda *_: settings)
         for name in NAMES:
             if f"pump1.{name}" not in self.engine.series:
                 self.engine.add(f"pump1.{name}", name, settings, T0)

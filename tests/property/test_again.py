@@ -105,7 +105,8 @@ class World:
 
     def restored(self, ask: again.Ask | None = None) -> Engine:
         engine = self.fresh()
-        assert engine.restore(self.snapshots, self.entries, settings_for, ask) == []
+        saved = [(name, *each) for name, each in self.snapshots.items()]
+        assert engine.restore(saved, self.entries, settings_for, ask) == []
         return engine
 
 

@@ -101,7 +101,8 @@ class Disk:
         engine = Engine(EngineSettings(node="gw1"))
         add_groups(engine, groups)
         settings_for = lambda series_id, source: settings_of(series_id, detectors)  # noqa: E731
-        assert engine.restore(self.snapshots, self.entries, settings_for) == []
+        saved = [(name, *each) for name, each in self.snapshots.items()]
+        assert engine.restore(saved, self.entries, settings_for) == []
         return engine
 
 

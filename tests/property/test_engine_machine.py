@@ -172,7 +172,9 @@ class EngineMachine(RuleBasedStateMachine):
         """All that was not committed is lost, and comes again."""
         self.engine = Engine(EngineSettings(node="gw1"))
         gone = self.engine.restore(
-            self.disk.snapshots, self.disk.entries, lambda series_id, source: self.configured.get(series_id)
+            [(name, *each) for name, each in self.disk.snapshots.items()],
+            self.disk.entries,
+            lambda series_id, source: self.configured.get(series_id),
         )
         assert set(gone) <= set(IDS) - set(self.configured)
         self.retired = gone

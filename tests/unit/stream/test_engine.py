@@ -1,6 +1,7 @@
 """Order, lateness, gaps, phases, limits and commands of the engine, with a detector whose answers are plain to see."""
 
 import math
+from collections.abc import Iterator
 
 import pytest
 
@@ -288,7 +289,7 @@ def test_a_series_given_other_settings_still_becomes_stale_in_silence():
 def test_a_mute_outlives_a_second_restart():
     def restore(entries: list[tuple[int, bytes]]) -> Engine:
         engine = Engine(EngineSettings(node="gw1"))
-        engine.restore({}, entries, lambda series_id, source: SeriesSettings())
+        engine.restore([], entries, lambda series_id, source: SeriesSettings())
         return engine
 
     engine = make_engine()
@@ -311,3 +312,18 @@ def test_a_late_reading_from_before_the_detector_began_a_new_window_stops_nothin
     assert engine.counts["late"] == 3 * 360
     state = engine.series["pump.flow"].detector.dump()
     engine.series["pump.flow"].detector.load(state)
+
+
+def test_a_restart_takes_snapshots_one_after_another_and_does_not_hold_them_all():
+    engine = Engine(EngineSettings(node="gw1"))
+    for name in ("a", "b", "c"):
+        assert engine.add(name, "t", SeriesSettings(), 0) is None
+    other = Engine(EngineSettings(node="gw1"))
+
+    def saved() -> Iterator[tuple[str, int, bytes]]:
+        for taken, (name, blob) in enumerate(engine.save_all().items()):
+            assert len(other.series) == taken
+            yield name, 1, blob
+
+    assert other.restore(saved(), [], lambda series_id, source: SeriesSettings()) == []
+    assert other.save_all() == engine.save_all()

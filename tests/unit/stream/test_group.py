@@ -141,7 +141,7 @@ def test_other_settings_keep_the_rows_and_another_model_keeps_the_episode_only()
 def test_a_stored_group_that_left_the_configuration_is_retired():
     engine = make_engine()
     feed(engine, range(20))
-    snapshots = {name: (1, blob) for name, blob in engine.save_all().items()}
+    snapshots = [(name, 1, blob) for name, blob in engine.save_all().items()]
     other = Engine(EngineSettings(node="gw1"))
     assert other.restore(snapshots, [], lambda *_: SeriesSettings(allowed_lateness_ns=0)) == [NAME]
 
@@ -150,7 +150,7 @@ def test_a_stored_group_that_left_the_configuration_is_retired():
 def test_a_damaged_snapshot_makes_the_group_learn_anew(blob: bytes):
     engine = Engine(EngineSettings(node="gw1"))
     engine.add_group("g", SETTINGS, ToyModel())
-    assert engine.restore({NAME: (1, blob)}, [], lambda *_: None) == []
+    assert engine.restore([(NAME, 1, blob)], [], lambda *_: None) == []
     assert engine.groups[NAME].phase == "learning"
     assert set(engine.checkpoint(10**6)) == {NAME}
 
@@ -213,8 +213,8 @@ def test_relearning_ends_that_a_group_is_stale():
 def test_a_mute_outlives_a_restart_a_reload_and_another_model():
     engine = make_engine()
     feed(engine, range(20))
-    snapshots = {name: (1, blob) for name, blob in engine.save_all().items()}
-    engine.settle(1, list(snapshots))
+    snapshots = [(name, 1, blob) for name, blob in engine.save_all().items()]
+    engine.settle(1, [name for name, *_ in snapshots])
     engine.command("mute", NAME, T0 + 21 * S, until_ns=T0 + 100 * S)
     entry = engine.journal_entry()
     assert entry is not None

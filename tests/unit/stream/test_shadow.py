@@ -108,7 +108,7 @@ def test_after_a_swap_the_group_is_saved_with_its_new_model():
     again = Engine(EngineSettings(node="gw1"))
     again.add_group("g", SETTINGS, Nervous())
     settings = SeriesSettings(allowed_lateness_ns=0)
-    again.restore({name: (1, blob) for name, blob in saved.items()}, [], lambda *_: settings)
+    again.restore([(name, 1, blob) for name, blob in saved.items()], [], lambda *_: settings)
     assert again.groups[NAME].phase == "ready"
 
 
