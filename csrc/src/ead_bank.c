@@ -75,22 +75,41 @@ static float cut(float x)
     return x > EMBEDDING_MAX ? EMBEDDING_MAX : x < -EMBEDDING_MAX ? -EMBEDDING_MAX : x;
 }
 
-/* Square of the distance to the nearest patch, and which it is; a patch is given up where it is already
- * further. */
+/* The i-th patch that is kept, or the last. */
+static const float *kept_up_to(const ead_bank *state, size_t i)
+{
+    return kept_of(state, i < state->count ? i : state->count - 1);
+}
+
+/* Squares of the distances to four patches from the i-th on: one after another each sum would wait for its own
+ * terms. */
+static void squares_of_four(const ead_bank *state, const float *own, size_t i, float *squares)
+{
+    const float *a = kept_of(state, i), *b = kept_up_to(state, i + 1), *c = kept_up_to(state, i + 2),
+                *d = kept_up_to(state, i + 3);
+    float to_a = 0, to_b = 0, to_c = 0, to_d = 0;
+    for (size_t j = 0; j < state->length; j++) {
+        to_a += (own[j] - a[j]) * (own[j] - a[j]);
+        to_b += (own[j] - b[j]) * (own[j] - b[j]);
+        to_c += (own[j] - c[j]) * (own[j] - c[j]);
+        to_d += (own[j] - d[j]) * (own[j] - d[j]);
+    }
+    squares[0] = to_a, squares[1] = to_b, squares[2] = to_c, squares[3] = to_d;
+}
+
+/* Square of the distance to the nearest patch, and which it is; 0 where none is kept. */
 static float nearest(const ead_bank *state, const float *embedding, size_t *at)
 {
-    float least = 0, own[EAD_BANK_MAX_LEN];
+    float least = 0, own[EAD_BANK_MAX_LEN], squares[4];
     for (size_t j = 0; j < state->length; j++)
         own[j] = cut(embedding[j]);
-    for (size_t i = 0; i < state->count; i++) {
-        const float *kept = kept_of(state, i);
-        float sum = 0;
-        for (size_t j = 0; j < state->length && (i == 0 || sum < least); j++)
-            sum += (own[j] - kept[j]) * (own[j] - kept[j]);
-        if (i == 0 || sum < least) {
-            least = sum;
-            *at = i;
-        }
+    for (size_t i = 0; i < state->count; i += 4) {
+        squares_of_four(state, own, i, squares);
+        for (size_t k = 0; k < 4; k++) /* the last patch again is no nearer than itself */
+            if (i + k == 0 || squares[k] < least) {
+                least = squares[k];
+                *at = i + k;
+            }
     }
     return least;
 }
