@@ -268,6 +268,7 @@ class Bridge:
         """One connection from beginning to end; returns only after a clean stop."""
         link = self._link = _Link(self, next(_generations))
         link.connect()
+        link.write()  # paho has queued CONNECT, and there is nothing to wait for before it is sent
         poll = select.poll()
         poll.register(self._wake_r, select.POLLIN)
         descriptor, mask = link.sock.fileno(), -1

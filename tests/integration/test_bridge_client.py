@@ -224,6 +224,15 @@ def test_a_broker_that_hangs_is_noticed_by_the_keepalive(broker: Mosquitto) -> N
         here.until_kind(Connected, 2)
 
 
+def test_a_connection_is_asked_for_at_once_and_not_at_the_next_tick(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CONNECT waited in paho for the first second of every connection; with an hour between ticks it would now."""
+    monkeypatch.setattr("edgead.bridge.client._Link.tick_s", 3600.0)
+    with world(broker.port) as here:
+        here.until_subscribed()
+
+
 def test_an_idle_connection_stays(broker: Mosquitto) -> None:
     with world(broker.port, keepalive_s=1) as here:
         here.until_subscribed()
