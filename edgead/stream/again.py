@@ -36,6 +36,7 @@ Judge = Callable[[NDArray[np.float32]], Answer]
 class Promise(Protocol):
     """What a network will have answered."""
 
+    def done(self) -> bool: ...  # noqa: D102
     def result(self) -> Answer: ...  # noqa: D102
 
 
@@ -48,6 +49,9 @@ class _Now:
 
     def __init__(self, judge: Judge, histories: NDArray[np.float32]) -> None:
         self._answer = judge(histories)
+
+    def done(self) -> bool:
+        return True
 
     def result(self) -> Answer:
         return self._answer
@@ -193,7 +197,7 @@ class _Part(NamedTuple):
 
 
 class _Calls:
-    """Calls of networks: while one is under way, the histories of the next are filled."""
+    """Calls of networks: while one is under way, the histories of the next are filled, and judged if it takes long."""
 
     def __init__(self, out: Outcome, ask: Ask) -> None:
         self._out = out
@@ -225,8 +229,11 @@ class _Calls:
                 self._send()
 
     def _send(self) -> None:
+        """Have the network called for what was filled: here, where the call before is not over yet."""
         assert self._network is not None
-        promise = self._ask(self._network.judge, self._histories[: self._count])
+        judge, histories = self._network.judge, self._histories[: self._count]
+        waits = self._under_way is not None and not self._under_way[1].done()
+        promise = _Now(judge, histories) if waits else self._ask(judge, histories)
         parts, self._parts, self._count = self._parts, [], 0
         self._finish()
         self._under_way = parts, promise
