@@ -51,6 +51,7 @@
 #define LN2 0.6931471805599453
 #define UNKNOWN_SCORE 2.0 /* of a first change after a constant past */
 #define REACH_MAX 1e13    /* from the forecast: what the sliding spectral residual takes in float */
+#define STEP_MAX 1e37     /* of a counter, and of its rise: their sums stay finite in float */
 #define SETTLED 20        /* readings before which none is cut, for want of anything to cut it by */
 
 enum view { JUMP, INNOVATION, FLUCTUATION, SALIENT, LEVEL, NOISE, FROZEN, SEASON, VIEWS };
@@ -342,7 +343,7 @@ static int add_gap(ead_spectral *state, const ead_slide_table *table, uint64_t m
 static ead_wide lift(ead_spectral *state, ead_wide value)
 {
     struct numbers *x = &state->x;
-    ead_wide y = value + x->offset, step = y - x->here.last;
+    ead_wide y = value + x->offset, step = clipped(y - x->here.last, (ead_wide)STEP_MAX);
     if (state->seen == 0)
         return y;
     int counter = state->rising >= learning_len(state) && state->rising >= state->n / 2 &&
@@ -358,7 +359,7 @@ static ead_wide lift(ead_spectral *state, ead_wide value)
     } else if (state->rising < UINT32_MAX / 2) {
         state->rising++;
         state->risen += step > 0;
-        x->rise += step;
+        x->rise = smaller(x->rise + step, (ead_wide)STEP_MAX);
         x->climb += (ead_wide)LEVEL_RATE * (step - x->climb);
     }
     return y;
