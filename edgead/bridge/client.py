@@ -574,7 +574,12 @@ class _Link:
             code = self._client.loop_write()
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 raise ConnectionClosed(self._refusal or f"the connection failed: {paho.error_string(code)}")
-        if sock.flush():
+        try:
+            sent = sock.flush()
+        except OSError:
+            self.read(discard=True)  # a farewell of the broker, as a TLS alert, is the better reason
+            raise
+        if sent:
             self._last_out = self._bridge.monotonic()
 
     def keep_alive(self, paused: bool) -> None:

@@ -214,7 +214,8 @@ def test_a_process_that_was_stopped_goes_on_where_it_was(tmp_path: Path):
     with World(tmp_path, keepalive="5s").running() as world:
         world.send(300)
         world.settle()
-        for pause_s in [1.0, 10.0, *([30.0] * 5 if SOAK else [])]:
+        # mosquitto looks every 5 s for who was silent for 1.5 times the keepalive
+        for pause_s in [1.0, 15.0, *([30.0] * 5 if SOAK else [])]:
             os.kill(world.agent.pid, signal.SIGSTOP)
             world.send(150)
             world.publisher.drain()
