@@ -326,7 +326,8 @@ class Engine:
                 continue
             noted.append((series.key, time_ns, value, quality))
             series.feed((time_ns, value, quality), now_ns, out, counts)
-            wait_ns = series.lateness_ns if series.pending else series.stale_after_ns
+            waits = series.pending or series.backfill is not None  # late readings wait there
+            wait_ns = series.lateness_ns if waits else series.stale_after_ns
             if now_ns + wait_ns < series.scheduled_ns:
                 self._schedule(series, now_ns + wait_ns)
         out.settle()

@@ -92,6 +92,15 @@ def test_late_readings_are_judged_in_their_own_order_when_told_to_replay():
     assert engine.series["pump.flow"].judged_ns == T0 + 297 * S
 
 
+def test_a_late_reading_is_replayed_when_nothing_else_came_for_the_allowed_lateness():
+    engine = make_engine(late="replay")
+    feed(engine, reading(100), now=T0)
+    engine.tick(T0 + 3 * S)
+    feed(engine, reading(50), now=T0 + 3 * S)
+    assert engine.tick(T0 + 5 * S - 1).verdicts == []
+    assert [v.time_ns for v in engine.tick(T0 + 5 * S).verdicts] == [T0 + 50 * S]
+
+
 def test_events_of_late_readings_are_marked_as_replay():
     engine = make_engine(late="replay", close_after=1)
     feed(engine, *(reading(100 + i, math.sin(i)) for i in range(300)))
