@@ -154,8 +154,8 @@ def test_what_was_learned_outlives_a_kill(plant: Plant):
     plant.agent.kill()
     plant.heard.messages.clear()
     plant.agent.start()
-    wait_for(lambda: plant.meta() != {}, "meta told")
-    assert plant.meta()["phase"] == "ready"
+    # what was not committed comes from the broker again; no sensor sends
+    wait_for(lambda: plant.meta().get("phase") == "ready", "ready again")
 
 
 def test_sighup_takes_the_file_again_and_keeps_what_was_learned(plant: Plant):
