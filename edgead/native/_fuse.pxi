@@ -17,6 +17,10 @@ cdef class Fusion:
     ------
     InvalidInput
         If a parameter is out of range.
+
+    Notes
+    -----
+    Of one thread at a time, as of `RowHistory`.
     """
 
     cdef unsigned char[::1] block

@@ -53,7 +53,7 @@ cdef class RowHistory:
 
     Notes
     -----
-    Of one thread at a time, as of `SpectralResidual`.
+    Of one thread at a time: `judge_many` holds no lock of the interpreter, and calls that overlap damage the state.
     """
 
     cdef unsigned char[::1] block

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from edgead.config.units import iso
 from edgead.errors import InvalidInput
 from edgead.recording import ENDINGS, Recording, Times, Values, read_recording
 from edgead.recording.csv_file import delimiter_of
@@ -92,8 +93,7 @@ def read_variables(
 
 def span_words(first_ns: int, last_ns: int) -> str:
     """From when to when there are rows, in UTC."""
-    first, last = (np.datetime64(int(each), "ns").astype("datetime64[s]") for each in (first_ns, last_ns))
-    return f"from {first}Z to {last}Z"
+    return f"from {iso(int(first_ns))} to {iso(int(last_ns))}"
 
 
 def longest_gaps(columns: Mapping[str, tuple[Times, Values]], longest_ns: int) -> tuple[str, int]:

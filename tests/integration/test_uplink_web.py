@@ -32,14 +32,25 @@ def test_no_faster_than_the_bandwidth(vendor: Vendor, tmp_path: Path):
     assert outcome.took_s >= len(packages.PUMP) / 120_000 - 0.2
 
 
-class HttpProxy:
-    """A proxy for plain HTTP that notes what it was asked for."""
+class Other:
+    """Somebody at the other end, in a thread, who notes what he was asked for."""
 
     def __init__(self) -> None:
         self.asked: list[bytes] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
         threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        raise AssertionError("who inherits says what it does")
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+class HttpProxy(Other):
+    """A proxy for plain HTTP."""
 
     def _run(self) -> None:
         while True:
@@ -59,10 +70,6 @@ class HttpProxy:
                     server.sendall(b"\r\n")
                     while data := server.recv(65536):
                         client.sendall(data)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
 
 def test_by_way_of_a_proxy_and_never_by_the_environments(vendor: Vendor, tmp_path: Path, monkeypatch):
@@ -152,14 +159,8 @@ def test_a_body_goes_up_at_the_bandwidth_and_an_answer_is_bounded(tmp_path: Path
     assert taken[0] == b"y" * 40_000
 
 
-class ForgetfulServer:
+class ForgetfulServer(Other):
     """Keeps a connection open after an answer, and ends it when it is asked again on it."""
-
-    def __init__(self) -> None:
-        self.asked: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
-        threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         with suppress(OSError):
@@ -169,10 +170,6 @@ class ForgetfulServer:
                     self.asked.append(client.recv(65536).split(b" ")[0])
                     client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                     self.asked.append(client.recv(65536).split(b" ")[0])
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
 
 @pytest.mark.parametrize("by_proxy", [False, True])
